@@ -1,0 +1,40 @@
+# The two commands of the README, and what stands behind them. A second call is quick:
+# the environment is made anew only when requirements.txt or pyproject.toml changed.
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.installed
+LAB    ?= ch01_intro
+
+.PHONY: lab test notebooks lint environment clean
+
+lab: $(READY)            ## JupyterLab, opened on chapter 1
+	$(BIN)/jupyter lab $(LAB)
+
+test: $(READY)           ## every helper, notebook and snippet
+	$(BIN)/python -m pytest
+
+notebooks: $(READY)      ## execute and save all notebooks again, from top to bottom
+	$(BIN)/python -m tests.execute
+
+lint: $(READY)           ## ruff, notebooks included
+	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+environment: $(READY)    ## what this machine has, and how to mend what is wrong
+	$(BIN)/python -m ch01_intro.environment
+
+$(READY): requirements.txt pyproject.toml
+	@if command -v uv >/dev/null 2>&1; then \
+	    echo "uv: installing into $(VENV)"; \
+	    { [ -x $(BIN)/python ] || uv venv --quiet --python $(PYTHON) $(VENV); } && \
+	    uv pip install --quiet --python $(BIN)/python -r requirements.txt; \
+	else \
+	    echo "pip: installing into $(VENV) (about 5 GB with CUDA, some minutes)"; \
+	    { [ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV); } && \
+	    $(BIN)/python -m pip install --quiet -r requirements.txt; \
+	fi
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info

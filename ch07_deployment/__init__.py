@@ -1,0 +1,1 @@
+"""Chapter 7: putting a trained model to work."""

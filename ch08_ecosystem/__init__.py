@@ -1,0 +1,1 @@
+"""Chapter 8: torchvision, text, TensorBoard, the projects around."""
