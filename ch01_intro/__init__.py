@@ -1,0 +1,1 @@
+"""Chapter 1: the environment, the device, data and weights, a first prediction."""
