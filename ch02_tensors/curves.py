@@ -1,0 +1,65 @@
+"""The shapes of functions: several small plots on one sheet."""
+
+from collections.abc import Mapping
+
+import matplotlib.pyplot as plt
+import torch
+from torch import Tensor
+
+# Told apart with any colour vision (Okabe and Ito).
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
+INK, GREY = "#111111", "#767676"
+
+
+def without_jumps(y: Tensor, *, jump: float = 0.5) -> Tensor:
+    """A copy of `y` (N,) with nan at each place that is more than `jump` off the last.
+
+    A line drawn through it ends at a step or a pole and begins again behind it.
+    """
+    if y.ndim != 1:
+        raise ValueError(f"needs the values along one line, not {y.ndim} dimensions")
+    y = y.clone()
+    y[1:][y.diff().abs() > jump] = torch.nan
+    return y
+
+
+def draw_curves(
+    x: Tensor,
+    panels: Mapping[str, Mapping[str, Tensor]],
+    *,
+    columns: int = 4,
+    limit: float = 3.5,
+) -> None:
+    """One panel for each title, one line for each named value of `x` (N,) in it.
+
+    Axes run from -`limit` to `limit` and both have the same scale. The line y = x,
+    given under any name, is drawn dotted and grey. `x` must rise and be dense: a step
+    of `y` by more than 0.5 from one point to the next is taken for a jump.
+    """
+    rows = -(-len(panels) // columns)
+    _, grid = plt.subplots(
+        rows,
+        columns,
+        figsize=(2.7 * columns, 2.9 * rows),
+        facecolor="white",
+        layout="constrained",
+        squeeze=False,
+    )
+    for axes in grid.flat[len(panels) :]:
+        axes.axis("off")
+    for axes, (title, curves) in zip(grid.flat, panels.items(), strict=False):
+        colours = iter(COLOURS)
+        for name, y in curves.items():
+            same = torch.equal(y, x)
+            style = dict(color=GREY, linestyle=":", linewidth=1.2)
+            if not same:
+                style = dict(color=next(colours), linewidth=2)
+            axes.plot(x, without_jumps(y.to(x.dtype)), label=name, **style)
+        axes.axhline(0, color=GREY, linewidth=0.5)
+        axes.axvline(0, color=GREY, linewidth=0.5)
+        axes.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal")
+        axes.set_title(title, fontsize=10, color=INK)
+        axes.tick_params(labelsize=9, colors=INK)
+        axes.legend(
+            fontsize=9, loc="lower right", handlelength=1.2, borderpad=0.3, framealpha=1
+        )
