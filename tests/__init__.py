@@ -1,0 +1,1 @@
+"""The tests of the helpers, of the notebooks and of the repository itself."""

@@ -1,0 +1,135 @@
+import os
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ch01_intro import train_network
+from ch01_intro.cifar10 import BATCHES, FOLDER, load_cifar10
+from ch01_intro.network import SmallResNet, facts, small_network
+from ch01_intro.train_network import accuracy, augment, grow, train
+
+DATA = Path(os.environ.get("PYTORCH_BOOK_DATA", "data"))
+real_data = pytest.mark.skipif(
+    not (DATA / FOLDER / "test_batch").is_file(),
+    reason="real CIFAR-10 is not on disk (PYTORCH_BOOK_DATA)",
+)
+
+
+def easy(n: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Images whose class is their brightness: (n, 3, 32, 32) uint8, (n,) int64."""
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(n) % 10
+    noise = torch.randint(0, 10, (n, 3, 32, 32), generator=generator)
+    return (labels.view(-1, 1, 1, 1) * 25 + noise).to(torch.uint8), labels
+
+
+def test_augment_keeps_shape_and_changes_each_image_in_its_own_way():
+    torch.manual_seed(0)
+    image = torch.rand(1, 3, 32, 32).expand(16, -1, -1, -1)
+    changed = augment(image)
+    assert changed.shape == image.shape
+    assert len({changed[i].sum().item() for i in range(16)}) > 8
+
+
+def test_augment_without_shift_and_hole_mirrors_or_leaves_alone():
+    torch.manual_seed(0)
+    images = torch.rand(32, 3, 8, 8)
+    changed = augment(images, shift=0, hole=0)
+    same = (changed == images).flatten(1).all(1)
+    mirrored = (changed == images.flip(-1)).flatten(1).all(1)
+    assert (same ^ mirrored).all()
+    assert 5 < same.sum() < 27
+
+
+def test_the_hole_is_a_square_of_that_size_at_most():
+    torch.manual_seed(0)
+    changed = augment(torch.ones(64, 3, 32, 32), hole=8)
+    blank = (changed == 0).all(1).flatten(1).sum(1)  # pixels of each image
+    assert blank.max() == 64 and blank.min() >= 16
+
+
+def test_accuracy_counts():
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 32 * 32, 10))
+    model[1].weight.data.zero_()
+    model[1].bias.data = torch.nn.functional.one_hot(torch.tensor(3), 10).float()
+    images = torch.zeros(2500, 3, 32, 32, dtype=torch.uint8)
+    labels = torch.full((2500,), 3)
+    labels[:500] = 4
+    assert accuracy(model, images, labels) == pytest.approx(0.8)
+    assert accuracy(model, images, labels, mirror=True) == pytest.approx(0.8)
+
+
+def test_it_learns_and_reports_each_epoch():
+    torch.manual_seed(0)
+    images, labels = easy(160)
+    losses = []
+    train(
+        SmallResNet(),
+        images,
+        labels,
+        epochs=5,
+        batch_size=32,
+        peak_lr=0.05,
+        after_epoch=lambda epoch, loss: losses.append(loss),
+    )
+    assert len(losses) == 5
+    assert losses[-1] < 0.8 * losses[0]
+
+
+def test_a_network_that_grows_answers_much_as_before():
+    torch.manual_seed(0)
+    small, large = SmallResNet(depth=1).eval(), SmallResNet(depth=3)
+    before = [p.clone() for p in large.parameters()]
+    grow(large, small.state_dict())
+    x = torch.randn(4, 3, 32, 32)
+    torch.testing.assert_close(large.eval()(x), small(x), rtol=0, atol=0.3)
+    assert any(not p.equal(q) for p, q in zip(large.parameters(), before, strict=True))
+    large(x).sum().backward()
+    assert (
+        large.features[7].body[0][0].weight.grad.abs().sum() > 0
+    )  # the new one learns
+
+
+def test_a_network_does_not_shrink():
+    with pytest.raises(ValueError, match=r"no place for features\.7"):
+        grow(SmallResNet(depth=1), SmallResNet(depth=2).state_dict())
+
+
+def write_cifar10(root: Path) -> None:
+    images, labels = easy(300)
+    content = {"data": np.asarray(images.flatten(1)), "labels": labels.tolist()}
+    (root / FOLDER).mkdir(parents=True)
+    for name in BATCHES[True] + BATCHES[False]:
+        (root / FOLDER / name).write_bytes(pickle.dumps(content))
+
+
+def test_the_command_trains_measures_and_writes(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("PYTORCH_BOOK_DATA", str(tmp_path))
+    write_cifar10(tmp_path)
+    output = tmp_path / "made.pt"
+    train_network.main(
+        ["--epochs", "1", "--output", str(output), "--limit", "40", "--depth", "2"]
+    )
+    assert "epoch   1" in capsys.readouterr().out
+    again = ["--start", str(output), "--lr", "0.01", "--hole", "0"]
+    train_network.main(["--epochs", "1", "--output", str(output), *again])
+    small_network(path=output)
+    assert 0 <= float(facts(output)["test_accuracy"]) <= 1
+    assert facts(output)["epochs"] == "1"
+
+
+def test_without_data_it_says_where_to_put_them(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTORCH_BOOK_DATA", str(tmp_path))
+    with pytest.raises(SystemExit, match="PYTORCH_BOOK_DATA"):
+        train_network.main(["--epochs", "1"])
+
+
+@real_data
+def test_the_weights_of_the_repository_reach_what_they_state():
+    images, labels = load_cifar10(DATA, train=False)
+    measured = accuracy(small_network(), images, labels)
+    assert measured == pytest.approx(float(facts()["test_accuracy"]), abs=0.003)
+    assert measured >= 0.89
