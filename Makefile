@@ -5,12 +5,14 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.installed
-LAB    ?= ch01_intro
+FIRST  ?= ch01_intro/01_what_is_pytorch.ipynb
+ROOTED := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .PHONY: lab test notebooks lint environment clean
 
 lab: $(READY)            ## JupyterLab, opened on chapter 1
-	$(BIN)/jupyter lab $(LAB)
+	$(BIN)/jupyter lab $(ROOTED) $(LABFLAGS) --ServerApp.root_dir="$(CURDIR)" \
+	    --LabApp.default_url=/lab/tree/$(FIRST)
 
 test: $(READY)           ## every helper, notebook and snippet
 	$(BIN)/python -m pytest

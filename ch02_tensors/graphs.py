@@ -8,7 +8,6 @@ The arrows here are turned round: they show how numbers flow from leaves to resu
 
 from collections import defaultdict
 from collections.abc import Mapping
-from graphlib import TopologicalSorter
 from itertools import pairwise
 from statistics import mean
 from typing import NamedTuple
@@ -48,23 +47,22 @@ def backward_graph(
     if result.grad_fn is None:
         why = "is a leaf" if result.requires_grad else "does not require a gradient"
         raise ValueError(f"no graph to follow: grad_fn is None, the tensor {why}")
-    inputs, found = {}, [result.grad_fn]
-    while found:
-        function = found.pop()
-        if function not in inputs:
-            inputs[function] = [f for f, _ in function.next_functions if f is not None]
-            found += reversed(inputs[function])  # so that the first comes first
-    nodes, edges, index = [], [], {}
-    for function in TopologicalSorter(inputs).static_order():
-        before = [index[f] for f in inputs[function]]
-        index[function] = len(nodes)
-        edges += [(i, len(nodes)) for i in before]
+    nodes, edges, index, path = [], [], {}, [result.grad_fn]
+    while path:  # depth first, so that inputs are numbered before what they make
+        function = path[-1]
+        before = [f for f, _ in function.next_functions if f is not None]
+        unseen = [f for f in before if f not in index]
+        if unseen:
+            path.append(unseen[0])
+            continue
+        index[path.pop()] = len(nodes)
+        edges += [(index[f], len(nodes)) for f in before]
         label, kind = function.name(), "operation"
         if label.endswith("AccumulateGrad"):
             leaf, kind = function.variable, "leaf"
             known = (name for name, tensor in (names or {}).items() if tensor is leaf)
             label = next(known, f"{tuple(leaf.shape)}")
-        layer = 1 + max((nodes[i].layer for i in before), default=-1)
+        layer = 1 + max((nodes[index[f]].layer for f in before), default=-1)
         nodes.append(Node(label, kind, layer))
     nodes.append(Node("result", "result", nodes[-1].layer + 1))
     return Graph(tuple(nodes), (*edges, (len(nodes) - 2, len(nodes) - 1)))

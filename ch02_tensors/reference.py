@@ -3,8 +3,7 @@
     %load_ext ch02_tensors.reference
 
     %%reference
-    x = torch.tensor([3, 1, 2])     # the input of the lines below
-    torch.sort(x, descending=True)  # values and indices
+    torch.sort(torch.tensor([3, 1, 2]))  # values and indices
 
 A statement becomes a row *expression, result, note*: the note is the comment at the end
 of its line; a comment alone on a line becomes a heading. What raises shows its error,
@@ -25,9 +24,9 @@ from typing import NamedTuple
 
 import torch
 
-WIDTH = 64  # columns of a result in the text table
+WIDTH = 56  # columns of a result in the text table
 MANY = 40  # a tensor of more elements is shown by its dtype and shape
-PLAIN = 'style="margin:0;background:none;white-space:pre;font-family:monospace"'
+PLAIN = "margin:0;background:none;font-family:monospace;word-break:normal;white-space"
 ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
@@ -63,9 +62,11 @@ class Table(list[Row]):
             if not code:
                 lines.append(f'<tr><th colspan="3" {left}>{note}</th></tr>')
                 continue
-            code, result = (f"<pre {PLAIN}>{text}</pre>" for text in (code, result))
-            cells = "".join(f"<td {left}>{text}</td>" for text in (code, result, note))
-            lines.append(f"<tr>{cells}</tr>")
+            code = f'<pre style="{PLAIN}:pre-wrap">{code}</pre>'
+            result = f'<pre style="{PLAIN}:pre">{result}</pre>'
+            note = f'<div style="min-width:11em">{note}</div>'
+            cells = f"</td><td {left}>".join([code, result, note])
+            lines.append(f"<tr><td {left}>{cells}</td></tr>")
         return "\n".join([*lines, "</tbody></table>"])
 
 
@@ -92,8 +93,8 @@ def _hang(head: str, text: str) -> str:
 
 def _shorten(problem: Exception | Warning) -> str:
     message = re.split(r"\(Triggered internally|\nException raised from", str(problem))
-    text = ADDRESS.sub("", f"{type(problem).__name__}: {message[0]}")
-    return textwrap.fill(textwrap.shorten(text, 4 * WIDTH, placeholder=" ..."), WIDTH)
+    text = ADDRESS.sub("", f"{type(problem).__name__}: {' '.join(message[0].split())}")
+    return textwrap.fill(text, WIDTH, max_lines=5, placeholder=" ...")
 
 
 def evaluate(cell: str, namespace: dict) -> Table:

@@ -275,7 +275,7 @@ def test_html_escapes_what_stands_in_the_cell():
     assert "<i>" not in page
     assert "&lt;b&gt;&#x27; &lt; &#x27;c&#x27;</pre>" in page
     assert "a &amp; b</th>" in page
-    assert "&lt;i&gt;no&lt;/i&gt;</td>" in page
+    assert "&lt;i&gt;no&lt;/i&gt;</div></td>" in page
 
 
 def test_html_has_a_row_a_statement_and_one_wide_row_a_heading():
