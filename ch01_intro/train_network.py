@@ -6,7 +6,9 @@
 
 made the weights that the repository carries: a network of half the depth first, then
 all of it, the new blocks starting as next to nothing; crops of 24 x 24 pixels first,
-which cost half and stand in for more pictures. CIFAR-10 has to be on disk.
+which cost half and stand in for more pictures. 89.3 % of the test images were right
+after the first, 89.7 % after the second (90.4 % together with the mirrored image), on
+images that had been through JPEG compression once. CIFAR-10 has to be on disk.
 
 SGD with a one-cycle schedule, label smoothing, flips, shifts and cutout, bfloat16
 arithmetic. Chapter 3 takes this loop apart; here it stands in one piece.
