@@ -351,6 +351,15 @@ def test_a_folder_that_can_not_be(tmp_path):
     assert files_below(tmp_path) == ["file"]
 
 
+def refused(message: str, path: Path | str) -> None:
+    """The server sends the right file, but it can not be written to `path`."""
+    with (
+        serving(sends(BODY)) as url,
+        pytest.raises(AssetUnavailable, match=message),
+    ):
+        download(f"{url}/f", path)
+
+
 @pytest.mark.parametrize("method", ["mkdir", "open", "replace"])
 def test_a_folder_that_is_read_only(path, monkeypatch, method):
     def refuse(*_, **__):
@@ -358,22 +367,14 @@ def test_a_folder_that_is_read_only(path, monkeypatch, method):
 
     path.parent.mkdir(parents=True)
     monkeypatch.setattr(Path, method, refuse)
-    with (
-        serving(sends(BODY)) as url,
-        pytest.raises(AssetUnavailable, match=r"Read-only.*PYTORCH_BOOK_DATA"),
-    ):
-        download(f"{url}/f", path)
+    refused(r"Read-only.*PYTORCH_BOOK_DATA", path)
     monkeypatch.undo()
     assert files_below(path.parent) == []
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc")
 def test_a_folder_of_the_kernel():
-    with (
-        serving(sends(BODY)) as url,
-        pytest.raises(AssetUnavailable, match="PYTORCH_BOOK_DATA"),
-    ):
-        download(f"{url}/f", "/proc/weights/f.bin")
+    refused("PYTORCH_BOOK_DATA", "/proc/weights/f.bin")
 
 
 def test_a_disk_that_is_full(path, monkeypatch):
@@ -392,11 +393,7 @@ def test_a_disk_that_is_full(path, monkeypatch):
 
     opened = Path.open
     monkeypatch.setattr(Path, "open", lambda *args: Full(opened(*args)))
-    with (
-        serving(sends(BODY)) as url,
-        pytest.raises(AssetUnavailable, match=r"No space.*PYTORCH_BOOK_DATA"),
-    ):
-        download(f"{url}/f", path)
+    refused(r"No space.*PYTORCH_BOOK_DATA", path)
     monkeypatch.undo()
     assert files_below(path.parent) == []
 
