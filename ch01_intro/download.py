@@ -216,10 +216,14 @@ def _refused(url: str, path: Path, problem: str | None) -> DamagedFile:
     )
 
 
-def _bar(name: str, total: int | None, progress: bool) -> tqdm:
-    """A bar for a terminal or a notebook; none in a log file, nor with TQDM_DISABLE."""
-    wanted = progress and os.environ.get("TQDM_DISABLE", "") in {"", "0"}
+def show_bar(wanted: bool = True) -> bool:
+    """Whether a progress bar would be seen: on a terminal, in a notebook, not in a log
+    file, and not with TQDM_DISABLE."""
+    wanted = wanted and os.environ.get("TQDM_DISABLE", "") in {"", "0"}
     notebook = type(sys.stderr).__module__.startswith("ipykernel")
-    seen = notebook or (sys.stderr is not None and sys.stderr.isatty())
-    options = {"unit": "B", "unit_scale": True, "disable": not (wanted and seen)}
+    return wanted and (notebook or (sys.stderr is not None and sys.stderr.isatty()))
+
+
+def _bar(name: str, total: int | None, progress: bool) -> tqdm:
+    options = {"unit": "B", "unit_scale": True, "disable": not show_bar(progress)}
     return tqdm(total=total, desc=name, **options)

@@ -16,11 +16,13 @@ they run), and other magics or shell commands (a syntax error here).
 import ast
 import html
 import io
+import itertools
 import re
 import textwrap
 import tokenize
 import warnings
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import ClassVar, NamedTuple
 
 import torch
 
@@ -41,31 +43,32 @@ class Row(NamedTuple):
 class Table(list[Row]):
     """The rows of one cell, shown as aligned text or as HTML."""
 
+    columns: ClassVar = Row._fields
+
     def __repr__(self) -> str:
         split = [[text.split("\n") for text in row] for row in self]
-        widths = [max((len(s) for r in split for s in r[i]), default=0) for i in (0, 1)]
+        widths = [max(map(len, itertools.chain(*c))) for c in zip(*split, strict=True)]
         lines = []
         for row, cells in zip(self, split, strict=True):
-            if not row.expression:
-                lines += ["", row.note, "-" * len(row.note)]
+            if not row[0]:
+                lines += ["", row[-1], "-" * len(row[-1])]
                 continue
-            for k in range(max(map(len, cells))):
-                left, middle, right = (c[k] if k < len(c) else "" for c in cells)
-                lines.append(f"{left:{widths[0]}}  {middle:{widths[1]}}  {right}")
+            for parts in itertools.zip_longest(*cells, fillvalue=""):
+                lines.append("  ".join(map(str.ljust, parts, widths)))
         return "\n".join(line.rstrip() for line in lines).lstrip("\n")
 
     def _repr_html_(self) -> str:
         left = 'style="text-align:left;vertical-align:top"'
-        heads = "".join(f"<th {left}>{name}</th>" for name in Row._fields)
+        heads = "".join(f"<th {left}>{name}</th>" for name in self.columns)
         lines = [f"<table><thead><tr>{heads}</tr></thead><tbody>"]
-        for code, result, note in (map(html.escape, row) for row in self):
+        for code, *results, note in (map(html.escape, row) for row in self):
             if not code:
-                lines.append(f'<tr><th colspan="3" {left}>{note}</th></tr>')
+                lines += [f'<tr><th colspan="{len(self[0])}" {left}>{note}</th></tr>']
                 continue
             code = f'<pre style="{PLAIN}:pre-wrap">{code}</pre>'
-            result = f'<pre style="{PLAIN}:pre">{result}</pre>'
+            results = [f'<pre style="{PLAIN}:pre">{text}</pre>' for text in results]
             note = f'<div style="min-width:11em">{note}</div>'
-            cells = f"</td><td {left}>".join([code, result, note])
+            cells = f"</td><td {left}>".join([code, *results, note])
             lines.append(f"<tr><td {left}>{cells}</td></tr>")
         return "\n".join([*lines, "</tbody></table>"])
 
@@ -97,49 +100,47 @@ def _shorten(problem: Exception | Warning) -> str:
     return textwrap.fill(text, WIDTH, max_lines=5, placeholder=" ...")
 
 
-def evaluate(cell: str, namespace: dict) -> Table:
-    """Run the cell's statements one after the other in `namespace`; return the table.
-
-    Raises `SyntaxError` where the cell as a whole is not plain Python.
-    """
-    table, done, statements = Table(), 0, ast.parse(cell).body
-    comments = {
-        token.start[0]: token.string.lstrip("#").strip()
-        for token in tokenize.generate_tokens(io.StringIO(cell).readline)
-        if token.type == tokenize.COMMENT
-    }
-    for node in statements:
-        alone = (n for n in range(done + 1, node.lineno) if n in comments)
-        table += [Row("", "", comments[n]) for n in alone]
-        done = node.end_lineno
-        code = textwrap.dedent(ast.get_source_segment(cell, node, padded=True))
-        table.append(Row(code, _run(node, namespace), comments.get(done, "")))
-    return table
-
-
-def _run(node: ast.stmt, namespace: dict) -> str:
-    """The statement's value, or its error, and then its warnings."""
-    before = torch.is_warn_always_enabled()
-    with warnings.catch_warnings(record=True, action="always") as caught:
-        torch.set_warn_always(True)  # some of PyTorch's come once a process otherwise
-        try:
-            said = _value(node, namespace)
-        except Exception as error:
-            said = _shorten(error)
-        finally:
-            torch.set_warn_always(before)
-    return "\n".join([said, *(_shorten(warning.message) for warning in caught)])
-
-
-def _value(node: ast.stmt, namespace: dict) -> str:
+def value_of(node: ast.stmt, namespace: dict) -> str:
+    """Run one statement; return its value as text."""
     if isinstance(node, ast.Expr):
-        code = compile(ast.Expression(node.value), "<reference>", "eval")
-        return show(eval(code, namespace))
+        return show(eval(ast.unparse(node.value), namespace))
     exec(compile(ast.Module([node], []), "<reference>", "exec"), namespace)
     if isinstance(node, ast.Assign | ast.AugAssign | ast.AnnAssign) and node.value:
         target = node.targets[-1] if isinstance(node, ast.Assign) else node.target
         return show(eval(ast.unparse(target), namespace))
     return "(runs; a statement has no value to show)"
+
+
+def evaluate(cell: str, namespace: dict, value: Callable = value_of) -> Table:
+    """Run the cell's statements in `namespace`, one by one through `value`.
+
+    Raises `SyntaxError` where the cell as a whole is not plain Python.
+    """
+    table, done, statements = Table(), 0, ast.parse(cell).body
+    tokens = tokenize.generate_tokens(io.StringIO(cell).readline)
+    notes = (token for token in tokens if token.type == tokenize.COMMENT)
+    comments = {note.start[0]: note.string.lstrip("#").strip() for note in notes}
+    for node in statements:
+        alone = (n for n in range(done + 1, node.lineno) if n in comments)
+        table += [Row("", "", comments[n]) for n in alone]
+        done = node.end_lineno
+        code = textwrap.dedent(ast.get_source_segment(cell, node, padded=True))
+        table.append(Row(code, _run(node, namespace, value), comments.get(done, "")))
+    return table
+
+
+def _run(node: ast.stmt, namespace: dict, value: Callable) -> str:
+    """The statement's value, or its error, and then its warnings."""
+    before = torch.is_warn_always_enabled()
+    with warnings.catch_warnings(record=True, action="always") as caught:
+        torch.set_warn_always(True)  # some of PyTorch's come once a process otherwise
+        try:
+            said = value(node, namespace)
+        except Exception as error:
+            said = _shorten(error)
+        finally:
+            torch.set_warn_always(before)
+    return "\n".join([said, *(_shorten(warning.message) for warning in caught)])
 
 
 def load_ipython_extension(shell) -> None:

@@ -57,7 +57,7 @@ class Cell:
     @property
     def python(self) -> str:
         """The source without the lines that are magics; empty if it is no Python."""
-        if re.match(r"\s*%%(?!reference|time|capture)", self.source):
+        if re.match(r"\s*%%(?!reference|layers|time|capture)", self.source):
             return ""
         return re.sub(r"(?m)^\s*([\w, ]+= *)?[%!]+\w.*\n?", "", self.source)
 
