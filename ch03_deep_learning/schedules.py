@@ -1,0 +1,80 @@
+"""Learning-rate schedules as numbers and as pictures, without a network."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import torch
+from torch import nn
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+
+LINE, INK = "#0072B2", "#111111"
+MakeScheduler = Callable[[torch.optim.Optimizer], LRScheduler]
+
+
+def learning_rates(
+    make_scheduler: MakeScheduler,
+    steps: int,
+    *,
+    lr: float = 1.0,
+    key: str = "lr",
+    losses: Sequence[float] | None = None,
+) -> list[float]:
+    """The learning rate in force at each of `steps` optimizer steps.
+
+    `make_scheduler` gets an SGD optimizer with this `lr` and a momentum of 0.9. With
+    another `key`, such as `"momentum"`, that option is followed instead. `losses`, one
+    a step, is what a ReduceLROnPlateau looks at; the others need none.
+
+    Raises `ValueError` for fewer than 0 steps, a key that the optimizer lacks, and a
+    ReduceLROnPlateau without a loss for each step.
+    """
+    if steps < 0:
+        raise ValueError(f"steps has to be 0 or more, not {steps}")
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=lr, momentum=0.9)
+    scheduler = make_scheduler(optimizer)
+    group = optimizer.param_groups[0]
+    if key not in group:
+        raise ValueError(f"no option {key!r}; there are {sorted(group)}")
+    plateau = isinstance(scheduler, ReduceLROnPlateau)
+    if plateau and (losses is None or len(losses) < steps):
+        raise ValueError(
+            f"ReduceLROnPlateau needs losses, one for each of {steps} steps"
+        )
+    values = []
+    for step in range(steps):
+        values.append(float(group[key]))
+        optimizer.step()  # there is no gradient: nothing moves
+        if step < steps - 1:  # OneCycleLR counts, and refuses one too many
+            scheduler.step(losses[step]) if plateau else scheduler.step()
+    return values
+
+
+def draw_schedules(
+    curves: Mapping[str, Sequence[float]],
+    *,
+    columns: int = 4,
+    label: str = "learning rate",
+) -> None:
+    """One panel for each title, with its values over the steps, all on one scale."""
+    rows = -(-len(curves) // columns)
+    _, grid = plt.subplots(
+        rows,
+        columns,
+        figsize=(2.5 * columns, 1.75 * rows),
+        facecolor="white",
+        layout="constrained",
+        sharex=True,
+        sharey=True,
+        squeeze=False,
+    )
+    for axes in grid.flat[len(curves) :]:
+        axes.axis("off")
+    for axes, (title, values) in zip(grid.flat, curves.items(), strict=False):
+        axes.step(range(len(values)), values, where="post", color=LINE, linewidth=1.8)
+        axes.set_title(title, fontsize=9, color=INK)
+        axes.set_ylim(bottom=0)
+        axes.tick_params(labelsize=8, colors=INK, labelbottom=True)
+    for axes in grid.flat[: len(curves)][-columns:]:  # the lowest of each column
+        axes.set_xlabel("step", fontsize=9)
+    for axes in grid[:, 0]:
+        axes.set_ylabel(label, fontsize=9)
