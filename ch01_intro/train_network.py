@@ -11,7 +11,8 @@ after the first, 89.7 % after the second (90.4 % together with the mirrored imag
 images that had been through JPEG compression once. CIFAR-10 has to be on disk.
 
 SGD with a one-cycle schedule, label smoothing, flips, shifts and cutout, bfloat16
-arithmetic. Chapter 3 takes this loop apart; here it stands in one piece.
+arithmetic where the device has it. Chapter 3 takes this loop apart; here it stands
+in one piece.
 """
 
 import argparse
@@ -24,7 +25,7 @@ from torch import Tensor, nn
 
 from ch01_intro.assets import data_home
 from ch01_intro.cifar10 import load_cifar10
-from ch01_intro.devices import pick_device, seed_everything
+from ch01_intro.devices import fast_dtype, pick_device, seed_everything
 from ch01_intro.network import (
     WEIGHTS,
     SmallResNet,
@@ -112,6 +113,7 @@ def train(
         momentum=0.9,
         nesterov=True,
     )
+    amp = fast_dtype(device)
     steps = max(1, len(images) // batch_size)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, peak_lr, total_steps=epochs * steps + 1, pct_start=0.2
@@ -123,7 +125,7 @@ def train(
         for chosen in torch.randperm(len(images))[: steps * batch_size].chunk(steps):
             batch = normalize(images[chosen].to(device).float() / 255)
             target = labels[chosen].to(device)
-            with torch.autocast(device.type, dtype=torch.bfloat16):
+            with torch.autocast(device.type, dtype=amp, enabled=amp is not None):
                 logits = model(augment(batch, hole=hole, crop=crop))
             loss = F.cross_entropy(logits.float(), target, label_smoothing=0.1)
             loss.backward()
