@@ -1,29 +1,11 @@
-import os
-import pickle
-from pathlib import Path
-
-import numpy as np
 import pytest
 import torch
 
 from ch01_intro import train_network
-from ch01_intro.cifar10 import BATCHES, FOLDER, load_cifar10
+from ch01_intro.cifar10 import load_cifar10
 from ch01_intro.network import SmallResNet, facts, small_network
 from ch01_intro.train_network import accuracy, augment, grow, train
-
-DATA = Path(os.environ.get("PYTORCH_BOOK_DATA", "data"))
-real_data = pytest.mark.skipif(
-    not (DATA / FOLDER / "test_batch").is_file(),
-    reason="real CIFAR-10 is not on disk (PYTORCH_BOOK_DATA)",
-)
-
-
-def easy(n: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Images whose class is their brightness: (n, 3, 32, 32) uint8, (n,) int64."""
-    generator = torch.Generator().manual_seed(0)
-    labels = torch.arange(n) % 10
-    noise = torch.randint(0, 10, (n, 3, 32, 32), generator=generator)
-    return (labels.view(-1, 1, 1, 1) * 25 + noise).to(torch.uint8), labels
+from tests.fake_cifar10 import DATA, easy, real_data, write_cifar10
 
 
 def test_augment_keeps_shape_and_changes_each_image_in_its_own_way():
@@ -98,17 +80,9 @@ def test_a_network_does_not_shrink():
         grow(SmallResNet(depth=1), SmallResNet(depth=2).state_dict())
 
 
-def write_cifar10(root: Path) -> None:
-    images, labels = easy(300)
-    content = {"data": np.asarray(images.flatten(1)), "labels": labels.tolist()}
-    (root / FOLDER).mkdir(parents=True)
-    for name in BATCHES[True] + BATCHES[False]:
-        (root / FOLDER / name).write_bytes(pickle.dumps(content))
-
-
 def test_the_command_trains_measures_and_writes(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("PYTORCH_BOOK_DATA", str(tmp_path))
-    write_cifar10(tmp_path)
+    write_cifar10(tmp_path, 300)
     output = tmp_path / "made.pt"
     train_network.main(
         ["--epochs", "1", "--output", str(output), "--limit", "40", "--depth", "2"]
