@@ -1,9 +1,22 @@
-"""Tests draw without a window.
+"""Tests draw without a window, and have a fixture for a reader without data.
 
-Said to matplotlib and not through MPLBACKEND, which the kernels of the notebooks would
-inherit: they need the inline backend.
+The first is said to matplotlib and not through MPLBACKEND, which the kernels of the
+notebooks would inherit: they need the inline backend.
 """
 
 import matplotlib
+import pytest
 
 matplotlib.use("agg")
+
+
+@pytest.fixture
+def home(monkeypatch, tmp_path):
+    """An empty data folder; downloads allowed, without a proxy."""
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.delenv("PYTORCH_BOOK_OFFLINE", raising=False)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setenv("PYTORCH_BOOK_DATA", str(tmp_path / "data"))
+    return tmp_path / "data"

@@ -24,18 +24,7 @@ BODY = b"what the file should hold\n" * 100
 SHA256 = hashlib.sha256(BODY).hexdigest()
 SHORT = 0.3
 NOWHERE = "http://127.0.0.1:1/file.bin"  # nothing listens on port 1
-
-
-@pytest.fixture(autouse=True)
-def home(monkeypatch, tmp_path):
-    """An empty data folder; downloads allowed, without a proxy."""
-    for name in ("http_proxy", "https_proxy", "all_proxy"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
-    monkeypatch.delenv("PYTORCH_BOOK_OFFLINE", raising=False)
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.setenv("PYTORCH_BOOK_DATA", str(tmp_path / "data"))
-    return tmp_path / "data"
+pytestmark = pytest.mark.usefixtures("home")
 
 
 def put(path: Path, content: bytes = BODY) -> Path:

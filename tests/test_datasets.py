@@ -23,18 +23,7 @@ from tests.loopback import routes, sends, serving
 from tests.test_cifar10 import batch, write
 
 BOTH = pytest.mark.parametrize("Data", [CIFAR10, FashionMNIST])
-
-
-@pytest.fixture(autouse=True)
-def home(monkeypatch, tmp_path):
-    """An empty data folder; downloads allowed, without a proxy."""
-    for name in ("http_proxy", "https_proxy", "all_proxy"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
-    monkeypatch.delenv("PYTORCH_BOOK_OFFLINE", raising=False)
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.setenv("PYTORCH_BOOK_DATA", str(tmp_path / "data"))
-    return tmp_path / "data"
+pytestmark = pytest.mark.usefixtures("home")
 
 
 def cifar10(home):
