@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 
-import matplotlib.pyplot as plt
 import torch
 from torch import Tensor
 
+from ch02_tensors.panels import GREY, small_plots
+
 # Told apart with any colour vision (Okabe and Ito).
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
-INK, GREY = "#111111", "#767676"
 
 
 def without_jumps(y: Tensor, *, jump: float = 0.5) -> Tensor:
@@ -36,18 +36,10 @@ def draw_curves(
     given under any name, is drawn dotted and grey. `x` must rise and be dense: a step
     of `y` by more than 0.5 from one point to the next is taken for a jump.
     """
-    rows = -(-len(panels) // columns)
-    _, grid = plt.subplots(
-        rows,
-        columns,
-        figsize=(2.7 * columns, 2.9 * rows),
-        facecolor="white",
-        layout="constrained",
-        squeeze=False,
+    _, grid = small_plots(
+        panels, columns=columns, size=(2.7, 2.9), share=False, fontsize=10
     )
-    for axes in grid.flat[len(panels) :]:
-        axes.axis("off")
-    for axes, (title, curves) in zip(grid.flat, panels.items(), strict=False):
+    for axes, curves in zip(grid, panels.values(), strict=True):
         colours = iter(COLOURS)
         for name, y in curves.items():
             same = torch.equal(y, x)
@@ -58,8 +50,6 @@ def draw_curves(
         axes.axhline(0, color=GREY, linewidth=0.5)
         axes.axvline(0, color=GREY, linewidth=0.5)
         axes.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal")
-        axes.set_title(title, fontsize=10, color=INK)
-        axes.tick_params(labelsize=9, colors=INK)
         axes.legend(
             fontsize=9, loc="lower right", handlelength=1.2, borderpad=0.3, framealpha=1
         )

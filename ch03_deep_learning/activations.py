@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Mapping
 
-import matplotlib.pyplot as plt
 import torch
 from torch import Tensor, nn
 
-from ch02_tensors.curves import GREY, INK, without_jumps
+from ch02_tensors.curves import without_jumps
+from ch02_tensors.panels import GREY, small_plots
 
 VALUE, SLOPE = "#0072B2", "#D55E00"  # Okabe and Ito: told apart with any colour vision
 
@@ -41,28 +41,16 @@ def draw_activations(
     `limits` are those of every y axis. `x` must rise and be dense: a step by more than
     0.5 from one point to the next is taken for a jump and not drawn.
     """
-    rows = -(-len(curves) // columns)
-    figure, grid = plt.subplots(
-        rows,
-        columns,
-        figsize=(2.3 * columns, 2.0 * rows + 0.35),
-        facecolor="white",
-        layout="constrained",
-        sharex=True,
-        sharey=True,
-        squeeze=False,
+    figure, grid = small_plots(
+        curves, columns=columns, size=(2.3, 2.0), room_above=0.35, fontsize=10
     )
-    for axes in grid.flat[len(curves) :]:
-        axes.axis("off")
-    for axes, (name, (value, slope)) in zip(grid.flat, curves.items(), strict=False):
+    for axes, (value, slope) in zip(grid, curves.values(), strict=True):
         axes.axhline(0, color=GREY, linewidth=0.5)
         axes.axvline(0, color=GREY, linewidth=0.5)
         axes.plot(x, without_jumps(value), color=VALUE, linewidth=2, label="value")
         axes.plot(x, without_jumps(slope), "--", color=SLOPE, lw=1.6, label="slope")
-        axes.set_title(name, fontsize=10, color=INK)
         axes.set(xlim=(x[0].item(), x[-1].item()), ylim=limits)
-        axes.tick_params(labelsize=8, colors=INK)
-    handles, labels = grid[0, 0].get_legend_handles_labels()
+    handles, labels = grid[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper right", ncols=2, fontsize=9)
 
 

@@ -3,10 +3,9 @@
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-import matplotlib.pyplot as plt
+from ch02_tensors.panels import GREY, INK, label_outer, small_plots
 
 FIRST, AGAIN = "#0072B2", "#D55E00"  # told apart with any colour vision
-INK, GREY = "#111111", "#767676"
 MARKERS = "osD^"  # one for each process
 
 Order = Iterable[int] | Iterable[Iterable[int]] | Mapping[str, Iterable[int]]
@@ -65,20 +64,8 @@ def draw_orders(
             raise ValueError(f"{title}: index {wrong[0]} is not in 0..{size - 1}")
     longest = max((v.step for found, _ in taken.values() for v in found), default=0)
 
-    rows = -(-len(panels) // columns)
-    _, grid = plt.subplots(
-        rows,
-        columns,
-        figsize=(width, 2.6 * rows),
-        facecolor="white",
-        layout="constrained",
-        sharex=True,
-        sharey=True,
-        squeeze=False,
-    )
-    for axes in grid.flat[len(panels) :]:
-        axes.axis("off")
-    for axes, (title, order) in zip(grid.flat, panels.items(), strict=False):
+    _, grid = small_plots(panels, columns=columns, size=(width / columns, 2.6))
+    for axes, (title, order) in zip(grid, panels.items(), strict=True):
         found, ends = taken[title]
         axes.set_facecolor("white")
         for end in ends:
@@ -95,12 +82,7 @@ def draw_orders(
             for marker, name in zip(MARKERS, order, strict=False):
                 axes.plot([], [], marker, color=INK, markersize=4, label=name)
             axes.legend(fontsize=7.5, loc="center right", handletextpad=0, framealpha=1)
-        axes.set_title(title, fontsize=9, color=INK)
         axes.set(xlim=(-0.8, longest + 0.8), ylim=(-0.8, size - 0.2))
-        axes.tick_params(labelsize=8, colors=INK)
         axes.grid(color="#E5E5E5", linewidth=0.6)
         axes.set_axisbelow(True)
-    for axes in grid[-1]:
-        axes.set_xlabel("step", fontsize=9, color=INK)
-    for axes in grid[:, 0]:
-        axes.set_ylabel("index", fontsize=9, color=INK)
+    label_outer(grid, columns=columns, x="step", y="index")

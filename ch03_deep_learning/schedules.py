@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-import matplotlib.pyplot as plt
 import torch
 from torch import nn
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-LINE, INK = "#0072B2", "#111111"
+from ch02_tensors.panels import label_outer, small_plots
+
+LINE = "#0072B2"
 MakeScheduler = Callable[[torch.optim.Optimizer], LRScheduler]
 
 
@@ -56,25 +57,9 @@ def draw_schedules(
     label: str = "learning rate",
 ) -> None:
     """One panel for each title, with its values over the steps, all on one scale."""
-    rows = -(-len(curves) // columns)
-    _, grid = plt.subplots(
-        rows,
-        columns,
-        figsize=(2.5 * columns, 1.75 * rows),
-        facecolor="white",
-        layout="constrained",
-        sharex=True,
-        sharey=True,
-        squeeze=False,
-    )
-    for axes in grid.flat[len(curves) :]:
-        axes.axis("off")
-    for axes, (title, values) in zip(grid.flat, curves.items(), strict=False):
+    _, grid = small_plots(curves, columns=columns, size=(2.5, 1.75))
+    for axes, values in zip(grid, curves.values(), strict=True):
         axes.step(range(len(values)), values, where="post", color=LINE, linewidth=1.8)
-        axes.set_title(title, fontsize=9, color=INK)
         axes.set_ylim(bottom=0)
-        axes.tick_params(labelsize=8, colors=INK, labelbottom=True)
-    for axes in grid.flat[: len(curves)][-columns:]:  # the lowest of each column
-        axes.set_xlabel("step", fontsize=9)
-    for axes in grid[:, 0]:
-        axes.set_ylabel(label, fontsize=9)
+        axes.tick_params(labelbottom=True)
+    label_outer(grid, columns=columns, x="step", y=label)

@@ -7,15 +7,16 @@ and a sheet of small maps with the paths.
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-import matplotlib.pyplot as plt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import Optimizer
 
+from ch02_tensors.panels import GREY, INK, label_outer, small_plots
+
 Function = Callable[[Tensor], Tensor]
 MakeOptimizer = Callable[[list[nn.Parameter]], Optimizer]
-LINE, GREY, INK = "#D55E00", "#767676", "#111111"
+LINE = "#D55E00"
 
 
 def valley(points: Tensor) -> Tensor:
@@ -104,33 +105,15 @@ def draw_paths(
     The lines are at equal distances of the logarithm of `function`, which must be
     positive. A circle is the start, a cross the minimum, a disc the last point.
     """
-    rows = -(-len(paths) // columns)
-    _, grid = plt.subplots(
-        rows,
-        columns,
-        figsize=(2.5 * columns, 2.35 * rows),
-        facecolor="white",
-        layout="constrained",
-        sharex=True,
-        sharey=True,
-        squeeze=False,
-    )
+    _, grid = small_plots(paths, columns=columns, size=(2.5, 2.35))
     across, up = torch.linspace(*x, 81), torch.linspace(*y, 81)
     points = torch.cartesian_prod(across, up).view(81, 81, 2)
     height = (function(points) + 1e-3).log10().mT  # (81, 81), row by row
-    for axes in grid.flat[len(paths) :]:
-        axes.axis("off")
-    for axes, (title, path) in zip(grid.flat, paths.items(), strict=False):
+    for axes, path in zip(grid, paths.values(), strict=True):
         axes.contour(across, up, height, levels=10, colors=GREY, linewidths=0.5)
         axes.plot(*path.mT, "-", color=LINE, linewidth=1.3, marker=".", markersize=3)
         axes.plot(*path[0], "o", color=INK, markerfacecolor="white")
         axes.plot(*minimum, "x", color=INK, markersize=9, markeredgewidth=2)
         axes.plot(*path[-1], "o", color=LINE, markeredgecolor=INK, markersize=6)
         axes.set(xlim=x, ylim=y)
-        axes.set_title(title, fontsize=9, color=INK)
-        axes.tick_params(labelsize=8, colors=INK)
-    for axes in grid.flat[: len(paths)][-columns:]:  # the lowest of each column
-        axes.tick_params(labelbottom=True)
-        axes.set_xlabel("first number", fontsize=9)
-    for axes in grid[:, 0]:
-        axes.set_ylabel("second number", fontsize=9)
+    label_outer(grid, columns=columns, x="first number", y="second number")
