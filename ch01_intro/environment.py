@@ -82,6 +82,7 @@ def check_packages() -> Check:
         return Check("packages", "no requirements.txt here: versions not compared")
     lines = requirements.read_text(encoding="utf-8").splitlines()
     pins = dict(line.split("==") for line in lines if "==" in line and line[0] != "#")
+    pins = {name.partition("[")[0]: version for name, version in pins.items()}
     other, missing = [], []
     for name, wanted in pins.items():
         try:
