@@ -27,6 +27,12 @@ MIN_RATE = 2_000  # bytes a second; a server below it counts as one that hangs
 class AssetUnavailable(RuntimeError):
     """A file can not be had; the first line says why, the others what to do."""
 
+    @property
+    def reason(self) -> str:
+        """The first line without what stands before its colon, the file's name."""
+        first = str(self).splitlines()[0]
+        return first.partition(": ")[2] or first
+
 
 class DamagedFile(ValueError):
     """A file is not what it should be; the message names it and says what to do."""

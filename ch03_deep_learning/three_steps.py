@@ -52,8 +52,7 @@ class ThreeSteps(VisionDataset):
                     f"{', '.join(missing)}: pass download=True, or put them there, or "
                     f"move the folder away.\n{error}"
                 ) from error
-            first = str(error).splitlines()[0]
-            kind, why = Source.STAND_IN, first.partition(": ")[2] or first
+            kind, why = Source.STAND_IN, error.reason
             self._use_digits()
             note = f"{len(self):,} handwritten digits ({why})"
         else:

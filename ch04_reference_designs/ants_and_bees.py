@@ -74,9 +74,8 @@ class AntsAndBees(ImageFolder):
         except AssetUnavailable as error:
             if self._folder.is_dir():
                 raise
-            kind, first = Source.STAND_IN, str(error).splitlines()[0]
-            why = first.partition(": ")[2] or first
-            note = self._use_faces(transform, target_transform) + f" ({why})"
+            kind = Source.STAND_IN
+            note = f"{self._use_faces(transform, target_transform)} ({error.reason})"
         else:
             _check_classes(self._folder)
             folder = self._folder / split

@@ -97,7 +97,7 @@ def pick_backbone(name: str | None = None, *, download: bool = True) -> Backbone
         except AssetUnavailable as error:
             if name is not None:
                 raise
-            why = str(error).splitlines()[0].partition(": ")[2]
+            why = error.reason
         else:
             source = Asset("ResNet-18, ImageNet", Source.DISK, note=weights.name)
             return Backbone("resnet18", model, LAYOUTS["resnet18"], source)

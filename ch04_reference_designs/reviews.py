@@ -66,9 +66,8 @@ class Reviews(Dataset[tuple[str, int]]):
             if not folder.exists():
                 kind = fetch(self.root, download)
         except AssetUnavailable as error:
-            first = str(error).splitlines()[0]
-            kind, why = Source.STAND_IN, first.partition(": ")[2] or first
-            folder, note = None, f"invented reviews ({why})"
+            kind, folder = Source.STAND_IN, None
+            note = f"invented reviews ({error.reason})"
             self.texts, self.labels = invent_reviews(*INVENTED[train])
         else:
             self.texts, self.labels = read_reviews(folder, train)

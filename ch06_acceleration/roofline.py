@@ -1,18 +1,19 @@
 """A roofline: what a machine can do at most, and how near to it a piece of work comes.
 
 After S. Williams et al., "Roofline: an insightful visual performance model for
-multicore architectures" (2009). Imports PyTorch and matplotlib only.
+multicore architectures" (2009).
 """
 
-import statistics
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import matplotlib.pyplot as plt
 import torch
 
-INK, ROOF, POINT = "#111111", "#0072B2", "#D55E00"
+from ch02_tensors.panels import INK
+from ch05_customizing.timing import seconds_of_each
+
+ROOF, POINT = "#0072B2", "#D55E00"
 
 
 @dataclass(frozen=True)
@@ -53,14 +54,9 @@ class Machine:
 
 
 def measure(call: Callable[[], object], *, rounds: int = 7) -> float:
-    """The median seconds of a call after two calls to warm up."""
-    call(), call()
-    seconds = []
-    for _ in range(rounds):
-        start = time.perf_counter()
-        call()
-        seconds.append(time.perf_counter() - start)
-    return statistics.median(seconds)
+    """The median seconds of one call, after some to warm up."""
+    (seconds,) = seconds_of_each({"call": call}, rounds=rounds).values()
+    return seconds
 
 
 def measure_machine(*, size: int = 1024, numbers: int = 2**24) -> Machine:

@@ -1,8 +1,10 @@
-"""Tests draw without a window, and have a fixture for a reader without data.
+"""Tests draw without a window; fixtures for a reader without data, and to spawn.
 
 The first is said to matplotlib and not through MPLBACKEND, which the kernels of the
 notebooks would inherit: they need the inline backend.
 """
+
+import sys
 
 import matplotlib
 import pytest
@@ -20,3 +22,9 @@ def home(monkeypatch, tmp_path):
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.setenv("PYTORCH_BOOK_DATA", str(tmp_path / "data"))
     return tmp_path / "data"
+
+
+@pytest.fixture
+def spawning(monkeypatch):
+    """Processes can be spawned: they ask for what pytest-xdist's main module lacks."""
+    monkeypatch.setattr(sys.modules["__main__"], "__spec__", None, raising=False)

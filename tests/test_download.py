@@ -505,3 +505,9 @@ def test_two_processes_at_once(path):
     assert [process.returncode for process in processes] == [0, 0]
     assert path.read_bytes() == BODY
     assert files_below(path.parent) == ["file.bin"]
+
+
+def test_the_reason_is_the_first_line_without_the_name():
+    error = AssetUnavailable("a.bin is not here: nobody listens\nput it there")
+    assert error.reason == "nobody listens"
+    assert AssetUnavailable("nobody listens").reason == "nobody listens"

@@ -1,7 +1,6 @@
 """Composed scenes: exact boxes, the same scene whenever and wherever asked for."""
 
 import pickle
-import sys
 
 import numpy as np
 import pytest
@@ -96,9 +95,7 @@ def test_transforms_move_boxes_and_leave_the_global_generator_alone():
     assert isinstance(jitter[1][1]["boxes"], tv_tensors.BoundingBoxes)
 
 
-def test_spawned_workers_give_the_same_scenes(monkeypatch):
-    # pytest-xdist's own main module has none, and a spawned process asks for it
-    monkeypatch.setattr(sys.modules["__main__"], "__spec__", None, raising=False)
+def test_spawned_workers_give_the_same_scenes(spawning):
     scenes = Scenes(4, transforms=v2.RandomHorizontalFlip())
     assert equal(pickle.loads(pickle.dumps(scenes))[1], scenes[1])
     loader = DataLoader(

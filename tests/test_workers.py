@@ -1,7 +1,5 @@
 """What workers do: `ch03_deep_learning.workers`."""
 
-import sys
-
 import pytest
 import torch
 from torch.utils.data import DataLoader
@@ -36,9 +34,7 @@ def test_seeding_outside_of_a_worker_is_an_error():
         seed_own_generator(0)
 
 
-def test_a_spawned_worker_imports_them_and_seeds_its_generator(monkeypatch):
-    # pytest-xdist's own main module has none, and a spawned process asks for it
-    monkeypatch.setattr(sys.modules["__main__"], "__spec__", None, raising=False)
+def test_a_spawned_worker_imports_them_and_seeds_its_generator(spawning):
     loader = DataLoader(
         Draws(4),
         num_workers=1,
