@@ -6,11 +6,12 @@
     python -m ch06_acceleration.waterfall --save          # into waterfall.json, too
 
 Each rung is the one before with one thing changed, and as many epochs as it then needs
-to pass the book's 63.2 %; that number was fixed before the run, so a rung may miss it,
-and the table says so. The book's rung gets the ten epochs of the book, whatever it
-reaches. The clock runs from the images in memory to the trained network; reading files
-and measuring the accuracy on the 10,000 test images are left out. Nothing else should
-run meanwhile. Needs the real CIFAR-10.
+to pass the book's 63.2 % (in the mean of its runs); that number was fixed before the
+run, so a rung may miss it, and the table says so. The first two get the ten epochs of
+the book, whatever they reach: they train in the same way. The clock runs from the
+images in memory to the trained network; reading files and measuring the accuracy on the
+10,000 test images are left out. Nothing else should run meanwhile. Needs the real
+CIFAR-10.
 """
 
 import argparse
@@ -52,6 +53,11 @@ class Result:
     def median(self) -> float:
         return statistics.median(self.seconds)
 
+    @property
+    def right(self) -> float:
+        """The mean accuracy of the runs."""
+        return statistics.mean(self.accuracy)
+
 
 def measure(rung: Rung, data: Data, test: Data, device: torch.device) -> Result:
     """Train as often as the rung says; first, a few steps to warm up."""
@@ -76,13 +82,13 @@ def table(results: list[Result]) -> str:
     before = results[0]
     for r in results:
         step, whole = before.median / r.median, results[0].median / r.median
-        mark = " " if min(r.accuracy) >= TARGET else "*"
+        mark = " " if r.right >= TARGET else "*"
         lines.append(
-            f"{r.name:{width}}  {r.epochs:6g}  {r.median:7.1f}  {min(r.accuracy):7.1%}"
+            f"{r.name:{width}}  {r.epochs:6g}  {r.median:7.1f}  {r.right:7.1%}"
             f"{mark}  {step:4.1f}x  {whole:5.1f}x"
         )
         before = r
-    below = any(min(r.accuracy) < TARGET for r in results)
+    below = any(r.right < TARGET for r in results)
     return "\n".join(lines + [f"* below {TARGET:.1%}"] * below)
 
 

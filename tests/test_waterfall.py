@@ -81,5 +81,5 @@ def test_the_numbers_that_are_committed():
     assert [results[0].name, results[-1].name] == [*epochs][:: len(epochs) - 1]
     assert [r.epochs for r in results] == [epochs[r.name] for r in results]
     assert saved["images"] == 50_000
-    assert all(min(r.accuracy) >= TARGET for r in results[1:])
+    assert all(r.right >= TARGET for r in results[2:])  # the first two: ten epochs
     assert results[0].median > 25 * results[-1].median
