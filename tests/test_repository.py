@@ -28,7 +28,14 @@ NOTEBOOKS = notebook_paths()
 MODULES = sorted(path for chapter in CHAPTERS for path in ROOT.glob(f"{chapter}/*.py"))
 LARGEST = 2_000_000  # bytes of a file
 # Where a module is called otherwise than the package that has it.
-PACKAGES = {"PIL": "pillow", "skimage": "scikit-image", "sklearn": "scikit-learn"}
+PACKAGES = {
+    "PIL": "pillow",
+    "kubernetes_validate": "kubernetes-validate",
+    "prometheus_client": "prometheus-client",
+    "skimage": "scikit-image",
+    "sklearn": "scikit-learn",
+    "yaml": "pyyaml",
+}
 
 read_once = lru_cache(maxsize=None)(read)
 
