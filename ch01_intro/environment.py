@@ -75,14 +75,25 @@ def matches(torch_version: str, torchvision_version: str) -> bool:
     return (torch_major, vision_major) == (2, 0) and vision_minor == torch_minor + 15
 
 
+def _holds(condition: str) -> bool:
+    """Whether a pin's condition, such as `sys_platform != "win32"`, is met here."""
+    _, sign, platform = condition.partition("==")
+    if not sign:
+        _, sign, platform = condition.partition("!=")
+    return not sign or (platform.strip(" '\"") == sys.platform) == (sign == "==")
+
+
 def check_packages() -> Check:
     """What is installed, compared with the pins of requirements.txt."""
     requirements = Path(__file__).resolve().parent.parent / "requirements.txt"
     if not requirements.is_file():
         return Check("packages", "no requirements.txt here: versions not compared")
-    lines = requirements.read_text(encoding="utf-8").splitlines()
-    pins = dict(line.split("==") for line in lines if "==" in line and line[0] != "#")
-    pins = {name.partition("[")[0]: version for name, version in pins.items()}
+    pins = {}
+    for line in requirements.read_text(encoding="utf-8").splitlines():
+        pin, _, condition = line.partition("#")[0].partition(";")  # of platforms only
+        name, _, version = pin.strip().partition("==")
+        if version and _holds(condition.strip()):
+            pins[name.partition("[")[0]] = version
     other, missing = [], []
     for name, wanted in pins.items():
         try:
