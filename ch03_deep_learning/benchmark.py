@@ -141,6 +141,26 @@ def table(results: list[Result]) -> str:
     return "\n".join(lines)
 
 
+def real_data(what: str, limit: int | None = None) -> tuple[Data, Data]:
+    """The first `limit` images to learn from, and all test images.
+
+    Ends the program with what to do where they are not on disk; `what` needs them.
+    """
+    try:
+        data, test = (load_cifar10(data_home(), train=train) for train in (True, False))
+    except FileNotFoundError as error:
+        raise SystemExit(
+            f"{error.filename} is missing: the {what} needs the real CIFAR-10. "
+            "Point PYTORCH_BOOK_DATA at the folder that has it."
+        ) from error
+    return (data[0][:limit], data[1][:limit]), test
+
+
+def name_of(device: torch.device) -> str:
+    """On what was measured, in a few words."""
+    return f"{device.type}, {torch.get_num_threads()} threads, {platform.machine()}"
+
+
 def main(argv: list[str] | None = None) -> list[Result]:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("recipes", nargs="*", help=f"of {', '.join(RECIPES)}")
@@ -150,16 +170,9 @@ def main(argv: list[str] | None = None) -> list[Result]:
     args = parser.parse_args(argv)
     if unknown := set(args.recipes) - set(RECIPES):
         parser.error(f"no recipe {', '.join(sorted(unknown))}: {', '.join(RECIPES)}")
-    try:
-        data, test = (load_cifar10(data_home(), train=train) for train in (True, False))
-    except FileNotFoundError as error:
-        raise SystemExit(
-            f"{error.filename} is missing: the benchmark needs the real CIFAR-10. "
-            "Point PYTORCH_BOOK_DATA at the folder that has it."
-        ) from error
-    data = (data[0][: args.limit], data[1][: args.limit])
+    data, test = real_data("benchmark", args.limit)
     device = pick_device()
-    machine = f"{device.type}, {torch.get_num_threads()} threads, {platform.machine()}"
+    machine = name_of(device)
     print(f"{machine}, torch {torch.__version__}")
     results = []
     for name in args.recipes or RECIPES:

@@ -6,6 +6,7 @@ split it in different ways and train it on the same batches, so that their losse
 to be the same. Imports public packages only: this module can be copied alone.
 """
 
+import argparse
 import importlib.util
 from functools import cache
 from pathlib import Path
@@ -86,6 +87,17 @@ def share_of(
             f"{size // count * count or count} or another multiple of {count}"
         )
     return tuple(part[index::count] for part in batch)
+
+
+def run_options(description: str) -> argparse.ArgumentParser:
+    """What every script that trains `Blocks` can be told on the command line."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--batch", type=int, default=48, help="of all processes")
+    parser.add_argument("--width", type=int, default=64)
+    parser.add_argument("--depth", type=int, default=4)
+    parser.add_argument("--lr", type=float, default=1e-3)
+    return parser
 
 
 @cache

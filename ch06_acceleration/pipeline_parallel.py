@@ -17,7 +17,7 @@ from torch.distributed.elastic.multiprocessing.errors import record
 from torch.distributed.pipelining import PipelineStage, Schedule1F1B, ScheduleGPipe
 from torch.optim import AdamW
 
-from ch06_acceleration.blocks import Blocks, batch_of, seeded
+from ch06_acceleration.blocks import Blocks, batch_of, run_options, seeded
 from ch06_acceleration.process_group import process_group, say
 
 SCHEDULES = {"GPipe": ScheduleGPipe, "1F1B": Schedule1F1B}
@@ -135,14 +135,9 @@ def train(options: argparse.Namespace, name: str, device: torch.device) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = run_options(__doc__.splitlines()[0])
     parser.add_argument("--schedule", nargs="+", choices=SCHEDULES, default=["1F1B"])
     parser.add_argument("--microbatches", type=int, default=4)
-    parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--batch", type=int, default=48)
-    parser.add_argument("--width", type=int, default=64)
-    parser.add_argument("--depth", type=int, default=4)
-    parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--check", action="store_true", help="compare with one process")
     options = parser.parse_args(arguments)
     with process_group() as device:

@@ -26,7 +26,7 @@ from torch.distributed.tensor.parallel import (
 )
 from torch.optim import AdamW
 
-from ch06_acceleration.blocks import Blocks, batch_of, seeded, share_of
+from ch06_acceleration.blocks import Blocks, batch_of, run_options, seeded, share_of
 from ch06_acceleration.process_group import process_group, say
 
 
@@ -127,13 +127,8 @@ def train(options: argparse.Namespace, device: torch.device) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = run_options(__doc__.splitlines()[0])
     parser.add_argument("--tensor", type=int, default=2, help="processes in a group")
-    parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--batch", type=int, default=48, help="of all processes")
-    parser.add_argument("--width", type=int, default=64)
-    parser.add_argument("--depth", type=int, default=4)
-    parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--check", action="store_true", help="compare with one process")
     options = parser.parse_args(arguments)
     with process_group() as device:

@@ -28,7 +28,7 @@ from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor
 from torch.optim import AdamW, Optimizer
 
-from ch06_acceleration.blocks import Blocks, batch_of, seeded, share_of
+from ch06_acceleration.blocks import Blocks, batch_of, run_options, seeded, share_of
 from ch06_acceleration.process_group import process_group, say
 
 COMPLETE = ".metadata"  # the file that a save writes last
@@ -125,12 +125,7 @@ def bytes_held(model: nn.Module, optimizer: Optimizer) -> tuple[int, int]:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--batch", type=int, default=48, help="of all processes")
-    parser.add_argument("--width", type=int, default=64)
-    parser.add_argument("--depth", type=int, default=4)
-    parser.add_argument("--lr", type=float, default=1e-3)
+    parser = run_options(__doc__.splitlines()[0])
     parser.add_argument("--bfloat16", action="store_true", help="compute in 16 bits")
     parser.add_argument("--checkpoints", type=Path, help="a folder all machines see")
     parser.add_argument("--save-every", type=int, default=10, help="steps")

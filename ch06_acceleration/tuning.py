@@ -69,11 +69,14 @@ def train_digits(
 
 
 @contextmanager
-def ray_session(*, cpus: int | None = None) -> Iterator[dict[str, float]]:
+def ray_session(
+    *, cpus: int | None = None, attempts: int = 3
+) -> Iterator[dict[str, float]]:
     """Ray on this machine, quiet, without a dashboard; it ends with the block.
 
-    Gives what there is, such as `{"CPU": 2.0}`. Raises `ImportError` with the command
-    that helps where Ray is not installed.
+    Gives what there is, such as `{"CPU": 2.0}`. Ray gives itself 30 s to start: where a
+    machine is busy that may take several `attempts`. Raises `ImportError` with the
+    command that helps where Ray is not installed.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
@@ -83,21 +86,32 @@ def ray_session(*, cpus: int | None = None) -> Iterator[dict[str, float]]:
         raise ImportError(
             "this needs Ray: python -m pip install 'ray[tune,train]==2.60.0'"
         ) from error
-    ray.init(
-        num_cpus=cpus,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level="ERROR",
-        object_store_memory=100 * 2**20,
-    )
+    for left in reversed(range(attempts)):
+        try:
+            ray.init(
+                num_cpus=cpus,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level="ERROR",
+                object_store_memory=100 * 2**20,
+            )
+            break
+        except Exception as error:
+            if not left or "timed out during startup" not in str(error):
+                raise
     try:
         yield {name: ray.cluster_resources().get(name, 0.0) for name in ("CPU", "GPU")}
     finally:
         ray.shutdown()
 
 
-def check_resources(wanted: Mapping[str, float], there: Mapping[str, float]) -> None:
-    """Raise `ValueError` where a trial asks for more than all there is.
+def check_resources(
+    wanted: Mapping[str, float],
+    there: Mapping[str, float],
+    *,
+    who: str = "a trial asks",
+) -> None:
+    """Raise `ValueError` where somebody asks for more than all there is.
 
     Ray would wait for it, without an end: in a cluster a machine may still come.
     """
@@ -105,6 +119,6 @@ def check_resources(wanted: Mapping[str, float], there: Mapping[str, float]) -> 
         kind = name.upper()
         if amount > there.get(kind, 0):
             raise ValueError(
-                f"a trial asks for {amount:g} {kind}, and there is "
+                f"{who} for {amount:g} {kind}, and there is "
                 f"{there.get(kind, 0):g}: ask for less, or go where there is more"
             )

@@ -16,7 +16,6 @@ CIFAR-10.
 
 import argparse
 import json
-import platform
 import statistics
 import time
 from collections.abc import Sequence
@@ -27,11 +26,9 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import torch
 
-from ch01_intro.assets import data_home
-from ch01_intro.cifar10 import load_cifar10
 from ch01_intro.devices import pick_device, seed_everything
 from ch02_tensors.panels import GREY, INK
-from ch03_deep_learning.benchmark import Data, shrink
+from ch03_deep_learning.benchmark import Data, name_of, real_data, shrink
 from ch03_deep_learning.recipe import accuracy_of
 from ch06_acceleration.rungs import Rung, ladder, train
 
@@ -132,16 +129,9 @@ def main(argv: list[str] | None = None) -> list[Result]:
     args = parser.parse_args(argv)
     if unknown := set(args.rungs) - set(range(len(rungs))):
         parser.error(f"no rung {', '.join(map(str, sorted(unknown)))}")
-    try:
-        data, test = (load_cifar10(data_home(), train=train) for train in (True, False))
-    except FileNotFoundError as error:
-        raise SystemExit(
-            f"{error.filename} is missing: the waterfall needs the real CIFAR-10. "
-            "Point PYTORCH_BOOK_DATA at the folder that has it."
-        ) from error
-    data = (data[0][: args.limit], data[1][: args.limit])
+    data, test = real_data("waterfall", args.limit)
     device = pick_device()
-    machine = f"{device.type}, {torch.get_num_threads()} threads, {platform.machine()}"
+    machine = name_of(device)
     print(f"{machine}, torch {torch.__version__}")
     results = []
     for number in args.rungs or range(len(rungs)):

@@ -1,11 +1,10 @@
 """Start a server in a process of its own, wait until it answers, and stop it.
 
-Imports the standard library and psutil only: this module can be copied alone.
+Can be copied together with chapter 6's launch.py.
 """
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+
+from ch06_acceleration.launch import free_port
+
+__all__ = ["Server", "ServerFailed", "answers", "free_port", "running", "stop"]
 
 PATIENCE = 10  # seconds that a server has to finish after SIGTERM
 
@@ -45,13 +48,6 @@ class Server:
             with suppress(psutil.Error):
                 total += process.memory_info().rss
         return total / 1e6
-
-
-def free_port() -> int:
-    """A TCP port of the loopback interface that nobody listens on just now."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 @contextmanager

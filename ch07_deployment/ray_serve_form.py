@@ -12,12 +12,11 @@ replaced, and what it had begun another one is asked. SIGTERM lets requests fini
 
 import argparse
 import asyncio
-import contextlib
 import os
 import signal
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import torch
 from fastapi import FastAPI, HTTPException, Response, UploadFile
@@ -28,7 +27,7 @@ from torch import Tensor
 
 from ch01_intro.classify import small_classifier
 from ch01_intro.network import small_network
-from ch06_acceleration.tuning import ray_session
+from ch06_acceleration.tuning import check_resources, ray_session
 from ch07_deployment.decoding import BadImage, decode
 
 MAX_BATCH, BATCH_WAIT = 16, 0.005  # images, seconds
@@ -150,35 +149,9 @@ def application(
 def check_fits(
     replicas: int, each: Mapping[str, float], there: Mapping[str, float]
 ) -> None:
-    """Raise `ValueError` where `replicas` ask for more than all there is.
-
-    Ray would wait for it, without an end: in a cluster a machine may still come.
-    """
-    for kind, amount in each.items():
-        if (wanted := replicas * amount) > there.get(kind, 0):
-            raise ValueError(
-                f"{replicas} replicas ask for {wanted:g} {kind}, and there is "
-                f"{there.get(kind, 0):g}: ask for less, or go where there is more"
-            )
-
-
-@contextlib.contextmanager
-def ray_started(cpus: int, *, attempts: int = 3) -> Iterator[None]:
-    """Ray, quiet, until the block ends.
-
-    It gives itself 30 s to start: where a machine is busy that may take several.
-    """
-    # by default 15: anything else on the machine would go before the service
-    os.environ.setdefault("RAY_worker_niceness", "0")
-    with contextlib.ExitStack() as stack:
-        for left in reversed(range(attempts)):
-            try:
-                stack.enter_context(ray_session(cpus=cpus))
-                break
-            except Exception as error:
-                if not left or "timed out during startup" not in str(error):
-                    raise
-        yield
+    """Raise `ValueError` where `replicas` ask for more than all there is."""
+    wanted = {kind: replicas * amount for kind, amount in each.items()}
+    check_resources(wanted, there, who=f"{replicas} replicas ask")
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -195,7 +168,9 @@ def main(argv: list[str] | None = None) -> None:
         check_fits(args.replicas[1], {"CPU": 1, "GPU": args.gpus}, there)
     except ValueError as error:
         parser.error(str(error))
-    with ray_started(args.cpus):
+    # by default 15: anything else on the machine would go before the service
+    os.environ.setdefault("RAY_worker_niceness", "0")
+    with ray_session(cpus=args.cpus):
         signal.signal(signal.SIGTERM, leave)
         try:
             serve.start(

@@ -11,8 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ch01_intro.classify import Classifier, imagenet_classifier
-from ch01_intro.network import CLASSES, MEAN, STD
-from ch07_deployment.example import example_model
+from ch01_intro.network import CLASSES, MEAN, STD, small_network
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,7 @@ def central_square(photo: Image.Image, size: int = 32) -> Tensor:
 
 def small_served() -> ServedModel:
     """Chapter 1's network, for CIFAR-10's ten classes."""
-    model = FromBytes(example_model()).eval()
+    model = FromBytes(small_network()).eval()
     return ServedModel("SmallResNet, CIFAR-10", central_square, model, CLASSES)
 
 

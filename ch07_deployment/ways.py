@@ -4,6 +4,7 @@ What a way needs is imported when it is used: ONNX Runtime runs without PyTorch.
 """
 
 import os
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -53,8 +54,6 @@ def load_eager(path: Path) -> Run:
 
 
 def write_script(model, images, path: Path) -> None:
-    import warnings
-
     import torch
 
     with warnings.catch_warnings():
@@ -63,8 +62,6 @@ def write_script(model, images, path: Path) -> None:
 
 
 def load_script(path: Path) -> Run:
-    import warnings
-
     import torch
 
     with warnings.catch_warnings():
@@ -137,13 +134,12 @@ def write_executorch(model, images, path: Path) -> None:
 
 
 def load_executorch(path: Path) -> Run:
-    import torch
     from executorch.runtime import Runtime
 
     program = Runtime.get().load_program(path)
     method = program.load_method("forward")
     run = _of_torch(lambda images: method.execute([images])[0].clone())
-    run.keep = program, torch  # the method lives as long as its program
+    run.keep = program  # the method lives as long as its program
     return run
 
 

@@ -1,6 +1,6 @@
 """The catalogue of what the notebooks show: made from them, kept in one file.
 
-    python -m ch08_ecosystem.catalogue         # make catalogue.json and the pages anew
+    python -m ch08_ecosystem.catalogue         # make catalogue.json anew
 
 `find` only reads the file, so that it starts at once; this module imports PyTorch, to
 learn from each function's documentation which words describe it.
@@ -49,13 +49,19 @@ class Function:
 
 
 @cache
+def cells_of(path: Path) -> tuple[CodeCell, ...]:
+    """The code cells of a notebook, read once."""
+    return tuple(code_cells(path))
+
+
+@cache
 def make(root: Path = ROOT) -> tuple[list[Place], list[Function]]:
     """Read all notebooks below `root`, once."""
     places: list[Place] = []
     used: dict[str, list[list[int]]] = {}
     said: dict[str, list[str]] = {}
     for path in notebook_paths(root):
-        for cell in code_cells(path):
+        for cell in cells_of(path):
             for name, lines in cell.names.items():
                 used.setdefault(name, []).append([len(places), *sorted(set(lines))])
                 said.setdefault(name, []).extend(beside(cell, lines))

@@ -10,13 +10,14 @@ Works offline and imports no PyTorch. The ranking is BM25, as SQLite's full-text
 """
 
 import argparse
+import ast
 import difflib
 import json
 import re
 import sqlite3
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -74,14 +75,14 @@ class Finder:
         if limit < 1:
             raise ValueError(f"limit has to be at least 1, not {limit}")
         asked = words(question)
-        hits: list[Hit] = []
+        found: list[tuple[Hit, list[int]]] = []
         for row in [*self._named(question), *self._ranked(asked)]:
-            hit = self._hit(row, asked)
-            if not any(hit.repeats(other) for other in hits):
-                hits.append(hit)
-            if len(hits) == limit:
+            hit, numbers = self._hit(row, asked)
+            if not any(hit.repeats(other) for other, _ in found):
+                found.append((hit, numbers))
+            if len(found) == limit:
                 break
-        return hits
+        return [replace(hit, lines=excerpt(hit, numbers)) for hit, numbers in found]
 
     def nearest(self, question: str, *, limit: int = 5) -> list[str]:
         """Names that are spelt almost so."""
@@ -130,20 +131,20 @@ class Finder:
         )
         return [row for (row,) in rows]
 
-    def _hit(self, row: int, asked: list[str]) -> Hit:
-        if row >= 0:
-            place = self.places[row]
-            code = source(place).strip("\n").splitlines()
-            lines = [*code[:SHOWN], "..."] if len(code) > SHOWN else code
-            return Hit("", place.notebook, place.heading, place.number,
-                       "\n".join(lines))  # fmt: skip
-        function = self.functions[-1 - row]
-        index, *numbers = max(
-            function.places, key=lambda where: self._fits(where[0], asked)
-        )
+    def _hit(self, row: int, asked: list[str]) -> tuple[Hit, list[int]]:
+        """What a row of the index stands for, and its lines' numbers in the cell.
+
+        The notebook is not read yet: most rows are not shown.
+        """
+        name, index, numbers = "", row, []
+        if row < 0:
+            function = self.functions[-1 - row]
+            index, *numbers = max(
+                function.places, key=lambda where: self._fits(where[0], asked)
+            )
+            name = function.name
         place = self.places[index]
-        return Hit(function.name, place.notebook, place.heading, place.number,
-                   statements(source(place), numbers))  # fmt: skip
+        return Hit(name, place.notebook, place.heading, place.number, ""), numbers
 
     def _fits(self, index: int, asked: list[str]) -> int:
         """How many of the words that were asked for a cell and its heading have."""
@@ -152,16 +153,22 @@ class Finder:
         return len(there & set(asked))
 
 
-def source(place: Place, root: Path = ROOT) -> str:
+def excerpt(hit: Hit, numbers: list[int]) -> str:
+    """Of a function the statements with these lines, else the beginning of the cell."""
+    code = source(hit.notebook, hit.cell)
+    if hit.name:
+        return statements(code, numbers)
+    rows = code.strip("\n").splitlines()
+    return "\n".join([*rows[:SHOWN], "..."] if len(rows) > SHOWN else rows)
+
+
+def source(notebook: str, cell: int, root: Path = ROOT) -> str:
     """The cell's code as it is in the notebook now, without magics."""
-    cells = read_notebook(root / place.notebook)
-    return python(cells[place.number - 1]["source"])
+    return python(read_notebook(root / notebook)[cell - 1]["source"])
 
 
 def statements(code: str, lines: list[int]) -> str:
     """The statements that hold those lines, the first three at the most."""
-    import ast
-
     try:
         body = ast.parse(code).body
     except SyntaxError:

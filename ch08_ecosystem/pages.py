@@ -11,7 +11,6 @@ from ch08_ecosystem import catalogue
 from ch08_ecosystem.catalogue import Function, Place
 from ch08_ecosystem.reading import (
     ROOT,
-    code_cells,
     link,
     notebook_paths,
     since_the_book,
@@ -83,7 +82,7 @@ def sections(path: Path) -> list[str]:
     """A notebook's title and its headings, each with the functions used under it."""
     used: dict[str, dict[str, None]] = {}
     title, name = "", f"{path.parent.name}/{path.name}"
-    for cell in code_cells(path):
+    for cell in catalogue.cells_of(path):
         title = title or cell.title
         if cell.heading != "In one cell":
             names = used.setdefault(cell.heading, {})

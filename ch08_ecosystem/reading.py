@@ -16,7 +16,9 @@ from types import SimpleNamespace
 from urllib.parse import quote
 
 ROOT = Path(__file__).resolve().parent.parent
-SINCE = re.compile(r"(?m)^> \*\*Since the book\.\*\*(.*(?:\n>.*)*)")
+HEADING_OR_NOTE = re.compile(
+    r"(?m)^#+ +(?P<heading>.+)$|^> \*\*Since the book\.\*\*(?P<note>.*(?:\n>.*)*)"
+)
 COMMON = {name for kind in (str, list, dict, set, tuple, bytes, int, float, Path)
           for name in dir(kind)}  # fmt: skip
 
@@ -32,11 +34,6 @@ class CodeCell:
     prose: str  # the markdown between the cell before and this one
     code: str  # without a first line such as %%reference
     names: dict[str, list[int]] = field(hash=False)  # full name -> its lines, from 1
-
-    @property
-    def link(self) -> str:
-        """From the root of the repository to the heading above the cell."""
-        return link(self.notebook, self.heading)
 
 
 def notebook_paths(root: Path = ROOT) -> list[Path]:
@@ -175,12 +172,10 @@ def since_the_book(path: Path) -> Iterator[SimpleNamespace]:
         if cell["cell_type"] != "markdown":
             continue
         source = "".join(cell["source"])
-        for match in re.finditer(
-            rf"(?m)^#+ +(?P<head>.+)$|{SINCE.pattern[4:]}", source
-        ):
-            if match["head"]:
-                heading = plain(match["head"])
+        for match in HEADING_OR_NOTE.finditer(source):
+            if match["heading"]:
+                heading = plain(match["heading"])
             else:
-                block = re.sub(r"\n> ?", " ", match[2]).strip()
+                block = re.sub(r"\n> ?", " ", match["note"]).strip()
                 name = f"{path.parent.name}/{path.name}"
                 yield SimpleNamespace(text=block, heading=heading, notebook=name)

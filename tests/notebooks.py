@@ -9,6 +9,8 @@ from pathlib import Path
 
 import nbformat
 
+from ch08_ecosystem.reading import notebook_paths
+
 ROOT = Path(__file__).resolve().parent.parent
 CHAPTERS = tuple(sorted(path.name for path in ROOT.glob("ch0*_*") if path.is_dir()))
 TAGS = {"snippet", "gpu", "nbval-ignore-output"}
@@ -73,11 +75,6 @@ class Cell:
             for kind, content in output.get("data", {}).items():
                 if kind.startswith("text/"):
                     yield content
-
-
-def notebook_paths(root: Path = ROOT) -> list[Path]:
-    """All notebooks, chapter by chapter, in the book's order."""
-    return sorted(root.glob("ch0*_*/[0-9][0-9]_*.ipynb"))
 
 
 def read(path: Path) -> nbformat.NotebookNode:
