@@ -19,6 +19,7 @@ from ch08_ecosystem.reading import ROOT, CodeCell, code_cells, notebook_paths, p
 from ch08_ecosystem.words import words
 
 FILE = Path(__file__).with_name("catalogue.json")
+ABOUT_FINDING = "15_finding.ipynb"  # it quotes questions: it would answer them all
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,8 @@ def make(root: Path = ROOT) -> tuple[list[Place], list[Function]]:
     used: dict[str, list[list[int]]] = {}
     said: dict[str, list[str]] = {}
     for path in notebook_paths(root):
+        if path.name == ABOUT_FINDING:
+            continue
         for cell in cells_of(path):
             for name, lines in cell.names.items():
                 used.setdefault(name, []).append([len(places), *sorted(set(lines))])

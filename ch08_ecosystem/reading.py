@@ -77,7 +77,7 @@ def code_cells(path: Path) -> Iterator[CodeCell]:
             prose.append(
                 plain(re.sub(r"(?m)^(#.*|\[!.*|\*\*(Book|Time).*)$", "", source))
             )
-        elif cell["cell_type"] == "code":
+        elif cell["cell_type"] == "code" and "google.colab" not in source:
             name = f"{path.parent.name}/{path.name}"
             code = python(source)
             yield CodeCell(name, title, number, heading, "\n".join(prose).strip(),

@@ -24,6 +24,7 @@ import psutil
 from nbclient import NotebookClient
 from tqdm import tqdm
 
+from tests.colab_cell import put_first
 from tests.notebooks import ENVIRONMENT, METADATA, ROOT, name_of, notebook_paths, read
 
 README = ROOT / "README.md"
@@ -68,6 +69,7 @@ def execute(path: Path, *, timeout: int = 600) -> tuple[float, float]:
     """
     notebook = read(path)
     notebook.metadata = METADATA
+    put_first(notebook, name_of(path))
     client = NotebookClient(
         notebook,
         timeout=timeout,

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from nbformat import NotebookNode
 
 from tests import gpu
+from tests.colab_cell import colab_cell
 from tests.imports import forbidden, imported, magically_imported
 from tests.links import CODE, broken_links
 from tests.notebooks import BADGE, COLAB, METADATA, ROOT, TAGS, Cell, code_cells
@@ -120,6 +121,15 @@ def first_cell_complete(notebook: NotebookNode, name: str) -> list[str]:
         f"{_where(name, 1)}: lacks {what}"
         for pattern, what in parts.items()
         if not re.search(pattern, source)
+    ]
+
+
+def works_on_colab(notebook: NotebookNode, name: str) -> list[str]:
+    if notebook.cells[1].source == colab_cell(name):
+        return []
+    return [
+        f"{_where(name, 2)}: is not the one that makes the notebook work on Colab; "
+        "python -m tests.colab_cell puts it there"
     ]
 
 
@@ -247,6 +257,7 @@ RULES: tuple[Rule, ...] = (
     short_cells,
     narrow_cells,
     first_cell_complete,
+    works_on_colab,
     last_cell_to_copy,
     links_true,
     headings_nested,
@@ -261,7 +272,11 @@ RULES: tuple[Rule, ...] = (
 
 
 def too_many_ignored(cells: list[Cell]) -> list[str]:
-    """The one rule over all notebooks: most outputs are compared."""
+    """The one rule over all notebooks: most outputs are compared.
+
+    The cell for Colab, which is everywhere and shows nothing, does not count.
+    """
+    cells = [cell for cell in cells if cell.source != colab_cell(cell.notebook)]
     ignored = [cell.where for cell in cells if "nbval-ignore-output" in cell.tags]
     if len(ignored) <= IGNORED_SHARE * len(cells):
         return []

@@ -6,6 +6,7 @@ import nbformat
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
+from tests.colab_cell import colab_cell
 from tests.notebooks import BADGE, METADATA
 
 NAME = "ch01_intro/99_sample.ipynb"  # there is no such file
@@ -48,6 +49,7 @@ def sample(*extra: NotebookNode) -> NotebookNode:
         metadata=METADATA,
         cells=[
             new_markdown_cell(FIRST_CELL),
+            code(colab_cell(NAME)),
             new_markdown_cell("## Two numbers\n\nTheir sum is shown."),
             code("first = 1\nfirst + 1", result("2")),
             *extra,

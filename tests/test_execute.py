@@ -56,8 +56,8 @@ def test_it_saves_what_ran_and_leaves_what_failed(
 
     executed = read(notebook)
     assert [problem for rule in RULES for problem in rule(executed, NAME)] == []
-    assert executed.cells[2].outputs[0].data["text/plain"] == "2"
-    assert [output.text for output in executed.cells[3].outputs] == ["1\n2\n3\n"]
+    assert executed.cells[3].outputs[0].data["text/plain"] == "2"
+    assert [output.text for output in executed.cells[4].outputs] == ["1\n2\n3\n"]
     assert "**Time:** about 7 s on 2 CPU cores" in executed.cells[0].source
     row, other = readme.read_text().splitlines(keepends=True)[1:]
     assert re.search(r"\| 7 s \| \d+ MB \|", row)
@@ -84,7 +84,7 @@ def test_an_unknown_path_is_an_error(
         execute.main([str(notebook), "nowhere.ipynb"])
     assert stopped.value.code == 2
     assert "no such notebook" in capfd.readouterr().err
-    assert read(notebook).cells[2].execution_count is None  # none was run
+    assert read(notebook).cells[3].execution_count is None  # none was run
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell, new_output
 
 from tests import hygiene
+from tests.colab_cell import colab_cell
 from tests.hygiene import RULES, Rule
 from tests.notebooks import BADGE, COLAB, code_cells, read
 from tests.sample_notebook import NAME, code, printed, result, sample, save
@@ -24,7 +25,7 @@ def changed(number: int, **changes: object) -> Damage:
 
 
 def added(source: str, *outputs: NotebookNode, tags: tuple[str, ...] = ()) -> Damage:
-    """Damage by one more code cell, which becomes cell 4."""
+    """Damage by one more code cell, which becomes cell 5."""
 
     def damage(notebook: NotebookNode) -> None:
         notebook.update(sample(code(source, *outputs, tags=tags)))
@@ -33,8 +34,8 @@ def added(source: str, *outputs: NotebookNode, tags: tuple[str, ...] = ()) -> Da
 
 
 def noted(markdown: str) -> Damage:
-    """Damage by one more Markdown cell, which becomes cell 4."""
-    return lambda notebook: notebook.cells.insert(3, new_markdown_cell(markdown))
+    """Damage by one more Markdown cell, which becomes cell 5."""
+    return lambda notebook: notebook.cells.insert(4, new_markdown_cell(markdown))
 
 
 def without(line: str) -> Damage:
@@ -55,55 +56,61 @@ LEFT_OUT = '\nelse:\n    print("no CUDA device: left out")'
 
 # What is wrong: the rule that says so, the cell that it names, and the damage.
 DAMAGES: dict[str, tuple[Rule, int | None, Damage]] = {
-    "never run": (hygiene.executed_in_order, 3, changed(3, execution_count=None)),
-    "run twice": (hygiene.executed_in_order, 3, changed(3, execution_count=5)),
-    "an error": (hygiene.no_errors, 4, added("raise ValueError('no')", ERROR)),
-    "stderr": (hygiene.no_stderr, 4, added("warn()", printed("careful", "stderr"))),
-    "a widget": (hygiene.no_widgets, 4, added("slider", WIDGET)),
+    "never run": (hygiene.executed_in_order, 4, changed(4, execution_count=None)),
+    "run twice": (hygiene.executed_in_order, 4, changed(4, execution_count=5)),
+    "an error": (hygiene.no_errors, 5, added("raise ValueError('no')", ERROR)),
+    "stderr": (hygiene.no_stderr, 5, added("warn()", printed("careful", "stderr"))),
+    "a widget": (hygiene.no_widgets, 5, added("slider", WIDGET)),
     "state of widgets": (
         hygiene.no_widgets,
         None,
         lambda nb: nb.metadata.update(widgets={}),
     ),
-    "a path in code": (hygiene.no_absolute_paths, 4, added(f"open('{HOME}/a.txt')")),
+    "a path in code": (hygiene.no_absolute_paths, 5, added(f"open('{HOME}/a.txt')")),
     "a path in a result": (
         hygiene.no_absolute_paths,
-        4,
+        5,
         added("data_home()", result(f"PosixPath('{HOME}/data')")),
     ),
-    "a path in text": (hygiene.no_absolute_paths, 4, noted(f"It is in {HOME}.")),
+    "a path in text": (hygiene.no_absolute_paths, 5, noted(f"It is in {HOME}.")),
     "a path on Windows": (
         hygiene.no_absolute_paths,
-        4,
+        5,
         added("data_home()", result("C:" + "\\Users\\reader\\data")),
     ),
     "an address": (
         hygiene.no_addresses,
-        4,
+        5,
         added("object()", result("<object object at 0x7fd41d0a4f10>")),
     ),
-    "too long": (hygiene.short_cells, 4, added("\n".join(["1 + 1"] * 21))),
-    "too wide": (hygiene.narrow_cells, 4, added(f"'{'wide' * 30}'")),
+    "too long": (hygiene.short_cells, 5, added("\n".join(["1 + 1"] * 21))),
+    "too wide": (hygiene.narrow_cells, 5, added(f"'{'wide' * 30}'")),
     "no title": (hygiene.first_cell_complete, 1, without("# Adding numbers\n\n")),
     "no badge": (hygiene.first_cell_complete, 1, without(BADGE.format(NAME))),
     "another notebook's badge": (hygiene.first_cell_complete, 1, without("99_sample")),
     "no section": (hygiene.first_cell_complete, 1, without("**Book:**")),
     "no aim": (hygiene.first_cell_complete, 1, without("**You will be able to:**")),
     "no time": (hygiene.first_cell_complete, 1, without("2 s")),
-    "no last heading": (hygiene.last_cell_to_copy, 5, changed(4, source="## Summary")),
-    "last cell no snippet": (hygiene.last_cell_to_copy, 5, changed(5, metadata={})),
-    "last cell silent": (hygiene.last_cell_to_copy, 5, changed(5, outputs=[])),
-    "a dead link": (hygiene.links_true, 4, noted("See [there](nowhere.py).")),
-    "a link out of the tree": (hygiene.links_true, 4, noted("[there](../../x)")),
+    "not for Colab": (hygiene.works_on_colab, 2, changed(2, source="import sys")),
+    "for another notebook on Colab": (
+        hygiene.works_on_colab,
+        2,
+        changed(2, source=colab_cell("ch01_intro/01_what_is_pytorch.ipynb")),
+    ),
+    "no last heading": (hygiene.last_cell_to_copy, 6, changed(5, source="## Summary")),
+    "last cell no snippet": (hygiene.last_cell_to_copy, 6, changed(6, metadata={})),
+    "last cell silent": (hygiene.last_cell_to_copy, 6, changed(6, outputs=[])),
+    "a dead link": (hygiene.links_true, 5, noted("See [there](nowhere.py).")),
+    "a link out of the tree": (hygiene.links_true, 5, noted("[there](../../x)")),
     "a foreign badge": (
         hygiene.links_true,
-        4,
+        5,
         noted(f"[there]({COLAB.replace('reference', 'other')}/blob/main/x)"),
     ),
-    "a second title": (hygiene.headings_nested, 4, noted("# Another title")),
-    "a skipped heading": (hygiene.headings_nested, 4, noted("#### Deep")),
-    "an unknown tag": (hygiene.tags_known, 4, added("1", tags=("nbval-skip",))),
-    "a comment to nbval": (hygiene.tags_known, 4, added("# NBVAL_IGNORE_OUTPUT\n1")),
+    "a second title": (hygiene.headings_nested, 5, noted("# Another title")),
+    "a skipped heading": (hygiene.headings_nested, 5, noted("#### Deep")),
+    "an unknown tag": (hygiene.tags_known, 5, added("1", tags=("nbval-skip",))),
+    "a comment to nbval": (hygiene.tags_known, 5, added("# NBVAL_IGNORE_OUTPUT\n1")),
     "another kernel": (
         hygiene.metadata_clean,
         None,
@@ -111,54 +118,54 @@ DAMAGES: dict[str, tuple[Rule, int | None, Damage]] = {
     ),
     "a folded cell": (
         hygiene.metadata_clean,
-        3,
-        changed(3, metadata={"collapsed": True}),
+        4,
+        changed(4, metadata={"collapsed": True}),
     ),
-    "no id": (hygiene.ids_present, 3, lambda nb: nb.cells[2].pop("id")),
+    "no id": (hygiene.ids_present, 4, lambda nb: nb.cells[3].pop("id")),
     "an id twice": (
         hygiene.ids_present,
-        3,
-        lambda nb: nb.cells[2].update(id=nb.cells[1].id),
+        4,
+        lambda nb: nb.cells[3].update(id=nb.cells[2].id),
     ),
-    "pip": (hygiene.no_shell, 4, added("%pip install torch")),
-    "a shell": (hygiene.no_shell, 4, added("!ls")),
-    "a shell's answer": (hygiene.no_shell, 4, added("files = !ls")),
+    "pip": (hygiene.no_shell, 5, added("%pip install torch")),
+    "a shell": (hygiene.no_shell, 5, added("!ls")),
+    "a shell's answer": (hygiene.no_shell, 5, added("files = !ls")),
     "tagged gpu, no question": (
         hygiene.gpu_cells_gated,
-        4,
+        5,
         added("print(1)", tags=("gpu",)),
     ),
     "tagged gpu, half of it outside": (
         hygiene.gpu_cells_gated,
-        4,
+        5,
         added(GATE + LEFT_OUT + "\nprint(1)", tags=("gpu",)),
     ),
-    "tagged gpu, silent": (hygiene.gpu_cells_gated, 4, added(GATE, tags=("gpu",))),
-    "a question, no tag": (hygiene.gpu_cells_gated, 4, added(GATE + LEFT_OUT)),
-    "to('cuda')": (hygiene.gpu_cells_gated, 4, added("x = model.to('cuda:0')")),
+    "tagged gpu, silent": (hygiene.gpu_cells_gated, 5, added(GATE, tags=("gpu",))),
+    "a question, no tag": (hygiene.gpu_cells_gated, 5, added(GATE + LEFT_OUT)),
+    "to('cuda')": (hygiene.gpu_cells_gated, 5, added("x = model.to('cuda:0')")),
     "device='cuda'": (
         hygiene.gpu_cells_gated,
-        4,
+        5,
         added("torch.ones(1, device='cuda')"),
     ),
-    ".cuda()": (hygiene.gpu_cells_gated, 4, added("x = model.cuda()")),
-    "torch.cuda": (hygiene.gpu_cells_gated, 4, added("torch.cuda.synchronize()")),
+    ".cuda()": (hygiene.gpu_cells_gated, 5, added("x = model.cuda()")),
+    "torch.cuda": (hygiene.gpu_cells_gated, 5, added("torch.cuda.synchronize()")),
     "ignored and nothing held": (
         hygiene.ignored_cells_hold,
-        4,
+        5,
         added("time.time()", tags=IGNORED),
     ),
     "a later chapter": (
         hygiene.imports_one_way,
-        4,
+        5,
         added("from ch03_deep_learning import training"),
     ),
     "a later chapter by magic": (
         hygiene.imports_one_way,
-        4,
+        5,
         added("%load_ext ch02_tensors.reference"),
     ),
-    "the tests": (hygiene.imports_one_way, 4, added("import tests.notebooks")),
+    "the tests": (hygiene.imports_one_way, 5, added("import tests.notebooks")),
 }
 
 

@@ -67,17 +67,17 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 
 def test_the_sample_passes(outcomes: list[str]):
-    assert len(outcomes) == len(CELLS) + 2
+    assert len(outcomes) == len(CELLS) + 3
     assert (outcomes[0], outcomes[-1]) == ("passed", "passed")
 
 
 @pytest.mark.parametrize("what", CELLS)
 def test_nbval_says(outcomes: list[str], what: str):
-    assert outcomes[1 + list(CELLS).index(what)] == CELLS[what][1]
+    assert outcomes[2 + list(CELLS).index(what)] == CELLS[what][1]
 
 
 def test_a_cell_that_was_never_run_is_caught_by_its_rule():
     notebook = sample(CELLS["never run"][0])
-    notebook.cells[3].execution_count = None
+    notebook.cells[4].execution_count = None
     assert len(executed_in_order(notebook, NAME)) == 1
     assert Path(NAME).name in executed_in_order(notebook, NAME)[0]

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from ch01_intro.colab import package
+from ch01_intro.colab import pins as packages
 from tests import hygiene
 from tests.hygiene import ABSOLUTE_PATH, RULES, Rule
 from tests.imports import forbidden, imported
@@ -28,15 +30,6 @@ NOTEBOOKS = notebook_paths()
 MODULES = sorted(path for chapter in CHAPTERS for path in ROOT.glob(f"{chapter}/*.py"))
 LARGEST = 2_000_000  # bytes of a file
 # Where a module is called otherwise than the package that has it.
-PACKAGES = {
-    "PIL": "pillow",
-    "kubernetes_validate": "kubernetes-validate",
-    "prometheus_client": "prometheus-client",
-    "skimage": "scikit-image",
-    "sklearn": "scikit-learn",
-    "yaml": "pyyaml",
-}
-
 read_once = lru_cache(maxsize=None)(read)
 
 
@@ -100,8 +93,9 @@ def test_what_is_imported_is_pinned():
     names = {name.split(".")[0] for tree in trees for name in certainly_imported(tree)}
     names -= {*sys.stdlib_module_names, *CHAPTERS}
     names -= {"triton"}  # comes with PyTorch where there is CUDA
-    pinned = {re.split(r"[=\[]", line)[0].lower() for line in pins()}
-    assert {PACKAGES.get(name, name).lower() for name in names} - pinned == set()
+    names -= {"colab"}  # a file of chapter 1, fetched by the notebooks' first cell
+    pinned = set(packages(ROOT))
+    assert {package(name) for name in names} - pinned == set()
 
 
 def certainly_imported(tree: ast.Module) -> set[str]:
