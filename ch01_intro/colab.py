@@ -20,6 +20,7 @@ REPOSITORY = "https://github.com/pytorch-pocket-reference/pytorch-pocket-referen
 KEPT = ("torch", "torchvision", "numpy")  # a package that wants others is left out
 NAMES = {  # of the package where the module's name does not tell
     "PIL": "pillow",
+    "google": "protobuf",
     "mlflow": "mlflow-skinny",
     "multipart": "python-multipart",
     "skimage": "scikit-image",

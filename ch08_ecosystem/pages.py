@@ -7,13 +7,12 @@ import re
 from collections import defaultdict
 from pathlib import Path
 
-from ch08_ecosystem import catalogue
+from ch08_ecosystem import catalogue, changes
 from ch08_ecosystem.catalogue import Function, Place
 from ch08_ecosystem.reading import (
     ROOT,
     link,
     notebook_paths,
-    since_the_book,
 )
 
 FOLDER = Path(__file__).parent
@@ -116,7 +115,7 @@ def since_notes(root: Path = ROOT) -> dict[str, str]:
         for start in range(len(parts)):
             by_short[".".join(parts[start:])].append(name)
     notes: dict[str, str] = {}
-    for row, note in enumerate(all_notes(root), start=1):
+    for row, note in enumerate(changes.notes(root), start=1):
         for code in re.findall(r"`([^`]+)`", note.text):
             called = re.match(r"[\w.]+", code)
             if called and ("." in called[0] or "(" in code):
@@ -126,29 +125,30 @@ def since_notes(root: Path = ROOT) -> dict[str, str]:
     return notes
 
 
-def all_notes(root: Path = ROOT) -> list:
-    return [note for path in notebook_paths(root) for note in since_the_book(path)]
-
-
 def since_page(root: Path = ROOT) -> str:
-    """All *Since the book* blocks as tables: a call, what is true today, where."""
-    notes = all_notes(root)
+    """All that changed as tables: the old call, what it does today, the new one."""
+    notes = changes.notes(root)
     lines = [MADE, "# What changed since the book", "",
-             "The book is of 2021. Each row is a note of a notebook that runs what it "
-             "says, on the versions of `requirements.txt`: the first call that it "
-             "names, what happens to it today, what replaces it, where it is shown.",
+             "The book is of 2021. On the left a call or a habit of that time, then "
+             "what it does on the versions of `requirements.txt`, what to write now, "
+             f"and the section that shows it. The {len(notes)} notes behind the rows "
+             "stand in the notebooks, beside cells that run what they say.",
              ]  # fmt: skip
-    chapter = ""
-    for row, note in enumerate(notes, start=1):
-        if note.notebook[:4] != chapter:
-            chapter = note.notebook[:4]
+    chapter, noted = "", 0
+    for change in changes.load(root=root):
+        if change.notebook[:4] != chapter:
+            chapter = change.notebook[:4]
             lines += ["", f"## Chapter {int(chapter[2:])}", "",
-                      "| call | today | where |", "| --- | --- | --- |"]  # fmt: skip
-        code = re.search(r"`([^`]+)`", note.text)
-        call = f"`{code[1]}`".replace("|", "\\|") if code else ""
-        text = note.text.replace("|", "\\|")
-        shown = f"[{cell_text(note.heading)}](../{link(note.notebook, note.heading)})"
-        lines.append(f'| <a id="note-{row}"></a>{call} | {text} | {shown} |')
+                      "| in 2021 | today | now | where |",
+                      "| --- | --- | --- | --- |"]  # fmt: skip
+        anchor = f'<a id="note-{change.note}"></a>' if change.note != noted else ""
+        noted = change.note
+        cells = [change.old, change.today, change.new]
+        row = " | ".join(text.replace("|", "\\|") for text in cells)
+        shown = (
+            f"[{cell_text(change.heading)}](../{link(change.notebook, change.heading)})"
+        )
+        lines.append(f"| {anchor}{row} | {shown} |")
     return "\n".join(lines) + "\n"
 
 

@@ -1,20 +1,22 @@
 """Every function of the book's tables is called in the notebooks of its chapter.
 
 `book_index.json` lists the tables. A table of kind `call` is looked for in code, not in
-words: a name in a comment or in a string does not count. A table comes alive when its
-chapter's folder gets notebooks.
+words: a name in a comment or in a string does not count. A name of a table of kind
+`text` stands somewhere in the chapter's text, code or outputs. A table comes alive when
+its chapter's folder gets notebooks.
 """
 
 import ast
 import functools
 import itertools
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
-from tests.notebooks import Cell, all_code_cells
+from tests.notebooks import ROOT, Cell, all_code_cells, code_cells, name_of, read
 
 TABLES = json.loads(Path(__file__).with_name("book_index.json").read_text("utf-8"))
 OF_VALUES = {"2-2"}  # data types: they are named, not called
@@ -242,3 +244,46 @@ def test_cells_in_other_languages_are_passed_over_and_broken_python_is_not():
     assert looked_for("torch.add", "%%bash\nls -l | wc", "torch.add(a, b)") == []
     with pytest.raises(SyntaxError):
         looked_for("torch.add", "torch.add(a b)")
+
+
+def spoken(chapter: int) -> str:
+    """All that the notebooks of a chapter say, in text, code and outputs."""
+    words = []
+    for path in sorted(ROOT.glob(f"ch{chapter:02d}_*/[0-9][0-9]_*.ipynb")):
+        notebook = read(path)
+        words += [cell.source for cell in notebook.cells]
+        for cell in code_cells(notebook, name_of(path)):
+            words += cell.texts
+    return "\n".join(words).lower()
+
+
+def unspoken(table: dict, text: str) -> list[str]:
+    """The names that `text` never says; of `a.b.c` it is enough to say `c`."""
+    shorts = {
+        entry["name"]: re.sub(r" \(.*\)$", "", entry["name"]).rsplit(".", 1)[-1].lower()
+        for entry in table["names"]
+    }
+    return [
+        f"{name} is not spoken of"
+        for name, short in shorts.items()
+        if not re.search(rf"(?<!\w){re.escape(short)}(?!\w)", text)
+    ]
+
+
+@pytest.mark.parametrize(
+    "table", [pytest.param(t, id=t["table"]) for t in TABLES if t["kind"] == "text"]
+)
+def test_every_name_of_the_table_is_spoken_of(table):
+    text = spoken(table["chapter"])
+    if not text:
+        pytest.skip(f"chapter {table['chapter']} has no notebooks yet")
+    assert not (lacking := unspoken(table, text)), "\n".join(lacking)
+
+
+def test_what_is_not_spoken_of_is_found():
+    table = {"names": [{"name": "a.b.Vocab"}, {"name": "Deep Graph (DGL)"}]}
+    assert unspoken(table, "a vocab and a deep graph") == []
+    assert unspoken(table, "vocabulary") == [
+        "a.b.Vocab is not spoken of",
+        "Deep Graph (DGL) is not spoken of",
+    ]

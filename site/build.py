@@ -1,0 +1,310 @@
+"""Build the web site: the notebooks as pages, in English and with Chinese headings.
+
+    pip install -r site/requirements.txt
+    python site/build.py                  # into site/build; no network is needed
+    python -m http.server -d site/build   # look at it
+
+The pages are made from the notebooks as they are saved, nothing is run. At the end all
+links inside the site are followed; with a dead one the exit status is 1.
+"""
+
+import argparse
+import base64
+import html
+import posixpath
+import re
+import shutil
+import sys
+import tempfile
+import tomllib
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import nbformat
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+sys.path.insert(0, str(HERE))
+from translation import HEADING, Translation, read, slug  # noqa: E402
+
+REPOSITORY = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))[
+    "project"
+]["urls"]["Repository"]
+COLAB = REPOSITORY.replace("//github.com", "//colab.research.google.com/github")
+BADGE = re.compile(r"\[!\[Open in Colab\]\([^)]*\)\]\(([^)]*)\)")
+LINK = re.compile(r"(?<!!)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)")
+CODE = re.compile(r"(````*.*?````*|`[^`\n]+`)", re.DOTALL)
+PAGES = ("ch08_ecosystem/INDEX.md", "ch08_ecosystem/SINCE_THE_BOOK.md")
+FORMULA = re.compile(r"(?s)\$\$(.+?)\$\$|(?<![\\\w$])\$([^$\n]+?)\$(?![\w$])")
+TITLE = re.compile(r"(?m)^# (.+?)(?: \{#.*\})?$")
+IN_HTML = re.compile(r'href="\.\./(ch0\d_\w+/\d\d_\w+)\.ipynb(#[^"]*)?"')
+IMAGES = {"image/png": "png", "image/jpeg": "jpg"}
+CHAPTERS = {
+    "ch01_intro": ("1 Introduction", "1 入门"),
+    "ch02_tensors": ("2 Tensors", "2 张量"),
+    "ch03_deep_learning": ("3 Deep learning", "3 深度学习开发"),
+    "ch04_reference_designs": ("4 Reference designs", "4 参考设计"),
+    "ch05_customizing": ("5 Customizing", "5 自定义"),
+    "ch06_acceleration": ("6 Acceleration", "6 加速与优化"),
+    "ch07_deployment": ("7 Deployment", "7 部署"),
+    "ch08_ecosystem": ("8 Ecosystem", "8 生态系统"),
+}
+LANGUAGES = {"en": "English", "zh": "中文"}
+
+
+def notebooks(root: Path = ROOT) -> list[Path]:
+    return sorted(root.glob("ch0*_*/[0-9][0-9]_*.ipynb"))
+
+
+def name_of(path: Path) -> str:
+    return f"{path.parent.name}/{path.name}"
+
+
+# From a notebook to Markdown
+
+
+def page(path: Path, images: Path, translation: Translation | None = None) -> str:
+    """The notebook as Markdown; its pictures are written into the folder `images`."""
+    notebook = nbformat.read(path, as_version=4)
+    parts = []
+    for number, cell in enumerate(notebook.cells):
+        source = cell.source
+        if cell.cell_type == "markdown":
+            if number == 0:
+                source = first(source, name_of(path), translation)
+            elif translation:
+                source = translation.with_headings(source)
+            parts.append(with_math(with_links(source, path.parent.name)))
+        elif cell.cell_type == "code" and "google.colab" not in source:
+            parts.append(f"````python\n{source}\n````" if source else "")
+            for count, output in enumerate(cell.outputs):
+                image = images / f"{path.stem}-{number}-{count}"
+                parts.append(shown(output, image))
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def first(source: str, name: str, translation: Translation | None) -> str:
+    """The first cell: the badge becomes two links, the rest may be translated."""
+    if translation:
+        source = translation.first_cell(source)
+    here = f"[Notebook]({REPOSITORY}/blob/main/{name})"
+    return BADGE.sub(lambda badge: f"{here} · [Colab]({badge[1]})", source)
+
+
+def shown(output: nbformat.NotebookNode, image: Path) -> str:
+    """One output of a cell: a picture, HTML, or text."""
+    data = output.get("data", {})
+    for kind, suffix in IMAGES.items():
+        if kind in data:
+            file = image.with_suffix(f".{suffix}")
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(base64.b64decode(data[kind]))
+            src = f"{file.parent.name}/{file.name}"
+            return f'<div class="output" markdown>\n![picture]({src})\n</div>'
+    if "text/html" in data:
+        body = re.sub(r"\n\s*\n", "\n", data["text/html"].strip())
+        body = IN_HTML.sub(r'href="../../\1/\2"', body)  # a page is a folder
+        return f'<div class="output">\n{body}\n</div>'
+    if "text/markdown" in data:
+        return data["text/markdown"]
+    text = output.get("text") or data.get("text/plain", "")
+    if not text.strip():
+        return ""
+    text = html.escape(text.rstrip("\n"), quote=False).replace("\n\n", "\n&#8203;\n")
+    return f'<div class="output"><pre>{text}</pre></div>'
+
+
+def outside_code(markdown: str, change) -> str:
+    """`change` applied to what is no code."""
+    parts = CODE.split(markdown)
+    parts[::2] = map(change, parts[::2])
+    return "".join(parts)
+
+
+def with_math(markdown: str) -> str:
+    """Formulas between dollars as MathML, which browsers show without a script."""
+    from latex2mathml.converter import convert
+
+    def math(found: re.Match) -> str:
+        block = "block" if found[0].startswith("$$") else "inline"
+        return convert(found[1] or found[2], display=block)
+
+    pattern = re.compile(
+        r"\$\$(.+?)\$\$|(?<![\\\w$])\$([^$\n]+?)\$(?![\w$])", re.DOTALL
+    )
+    return outside_code(markdown, lambda text: pattern.sub(math, text))
+
+
+def with_links(markdown: str, folder: str) -> str:
+    """Links to notebooks lead to pages, links to other files to the repository."""
+
+    def link(found: re.Match) -> str:
+        return f"[{found[1]}]({target(found[2], folder)})"
+
+    return LINK.sub(link, markdown)
+
+
+def with_own_anchors(markdown: str) -> str:
+    """Links within a page: GitHub's anchors are in lower case, these are not."""
+    ids = {slug(m[2]).lower(): slug(m[2]) for m in HEADING.finditer(markdown)}
+    return re.sub(r"\]\(#([\w-]+)\)", lambda m: f"](#{ids.get(m[1], m[1])})", markdown)
+
+
+def target(address: str, folder: str) -> str:
+    """Where a link of a file in `folder` ("" is the root) leads on the site."""
+    parts = urlsplit(address)
+    if parts.scheme or not parts.path:
+        return address
+    place = posixpath.normpath(posixpath.join(folder, parts.path))
+    anchor = f"#{unquote(parts.fragment)}" if parts.fragment else ""
+    if place in PAGES or re.fullmatch(r"ch0\d_\w+/\d\d_\w+\.ipynb", place):
+        return re.sub(r"\.ipynb$", ".md", parts.path) + anchor
+    kind = "tree" if (ROOT / place).is_dir() else "blob"
+    return f"{REPOSITORY}/{kind}/main/{place}{anchor}"
+
+
+def anchor(heading: str, _separator: str = "-") -> str:
+    """The id that Jupyter gives a heading: its text with dashes for spaces."""
+    return re.sub(r"\s", "-", html.unescape(heading).strip())
+
+
+# The tree of documents
+
+
+def collect(docs: Path, language: str) -> list:
+    """Write all documents of a language into `docs`; the navigation."""
+    readme = HERE / "zh" / "README.md" if language == "zh" else ROOT / "README.md"
+    text = readme.read_text(encoding="utf-8")
+    text = BADGE.sub(lambda badge: f"[Colab]({badge[1]})", text)
+    write(docs / "index.md", with_links(text, ""))
+    shutil.copy(HERE / "site.css", docs)
+    navigation: list = [{"首页" if language == "zh" else "Home": "index.md"}]
+    for chapter, titles in CHAPTERS.items():
+        translated = read(chapter) if language == "zh" else {}
+        rows = []
+        for path in notebooks():
+            if path.parent.name == chapter:
+                own = translated.get(path.stem, Translation())
+                own = own if language == "zh" else None
+                file = f"{chapter}/{path.stem}.md"
+                text = page(path, docs / chapter / "pictures", own)
+                write(docs / file, text)
+                title = re.search(r"(?m)^# (.+?)(?: \{#.*\})?$", text)[1].replace(
+                    "`", ""
+                )
+                rows.append({f"{path.stem[:2]} {title}": file})
+        for name in PAGES:
+            if name.startswith(chapter):
+                text = (ROOT / name).read_text(encoding="utf-8")
+                text = with_own_anchors(text)
+                head = "---\nsearch:\n  exclude: true\n---\n"
+                write(docs / name, head + with_links(text, chapter))
+                rows.append(name)
+        navigation.append({titles[language == "zh"]: rows})
+    return navigation
+
+
+def write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def build(output: Path) -> None:
+    """Both languages, English at the root and Chinese below zh/."""
+    from mkdocs.commands.build import build as mkdocs_build
+    from mkdocs.config import load_config
+
+    if output.exists():
+        shutil.rmtree(output)
+    for language in LANGUAGES:
+        with tempfile.TemporaryDirectory() as folder:
+            docs = Path(folder) / "docs"
+            navigation = collect(docs, language)
+            here = output if language == "en" else output / language
+            config = load_config(
+                str(HERE / "mkdocs.yml"),
+                docs_dir=str(docs),
+                site_dir=str(here),
+                nav=navigation,
+                plugins=[{"search": {"lang": [language]}}],
+            )
+            config.theme["language"] = language
+            config.mdx_configs["toc"]["slugify"] = anchor
+            up = {"en": ("./", "zh/"), "zh": ("../", "./")}[language]
+            config.extra["alternate"] = [
+                {"name": name, "link": link, "lang": code}
+                for (code, name), link in zip(LANGUAGES.items(), up, strict=True)
+            ]
+            config.extra["social"] = [
+                {"icon": "fontawesome/brands/github", "link": REPOSITORY}
+            ]
+            config.plugins.on_startup(command="build", dirty=False)
+            mkdocs_build(config)
+
+
+# Links
+
+
+class Page(HTMLParser):
+    """The ids and the links of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.ids: set[str] = set()
+        self.links: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attributes: list) -> None:
+        found = dict(attributes)
+        self.ids |= {found[key] for key in ("id", "name") if found.get(key)}
+        for key in ("href", "src"):
+            if found.get(key):
+                self.links.append(found[key])
+
+
+def dead_links(site: Path) -> Iterator[str]:
+    """The links inside `site` that lead nowhere, and files fetched from elsewhere."""
+    pages = {
+        path: Page(path.read_text(encoding="utf-8")) for path in site.rglob("*.html")
+    }
+    for path, found in pages.items():
+        name = path.relative_to(site)
+        if name.name == "404.html":  # it is shown at every address
+            continue
+        for link in dict.fromkeys(found.links):
+            parts = urlsplit(link)
+            if parts.scheme or parts.netloc or link.startswith("//"):
+                continue
+            place = (
+                (path.parent / unquote(parts.path)).resolve() if parts.path else path
+            )
+            place = place / "index.html" if place.is_dir() else place
+            if not place.exists():
+                yield f"{name}: {link}"
+            elif parts.fragment and place in pages:
+                yield from missing_id(pages[place], parts.fragment, f"{name}: {link}")
+
+
+def missing_id(page: Page, fragment: str, problem: str) -> Iterator[str]:
+    if unquote(fragment) not in page.ids:
+        yield problem
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--output", type=Path, default=HERE / "build")
+    output = parser.parse_args(argv).output.resolve()
+    try:
+        build(output)
+    except ModuleNotFoundError as error:
+        print(f"{error}: pip install -r site/requirements.txt", file=sys.stderr)
+        return 2
+    dead = list(dead_links(output))
+    print("\n".join(dead) or f"{output}: all links lead somewhere")
+    return int(bool(dead))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
