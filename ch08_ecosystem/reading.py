@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 HEADING_OR_NOTE = re.compile(
     r"(?m)^#+ +(?P<heading>.+)$|^> \*\*Since the book\.\*\*(?P<note>.*(?:\n>.*)*)"
 )
+PLAIN = "!$&'*+,;=:@/?~"  # stay in an anchor: JupyterLab does not decode it
 COMMON = {name for kind in (str, list, dict, set, tuple, bytes, int, float, Path)
           for name in dir(kind)}  # fmt: skip
 
@@ -43,7 +44,8 @@ def notebook_paths(root: Path = ROOT) -> list[Path]:
 
 def link(notebook: str, heading: str) -> str:
     """A notebook's path with the anchor that Jupyter and GitHub give to a heading."""
-    return f"{notebook}#{quote(heading.strip().replace(' ', '-'))}"
+    anchor = quote(heading.strip().replace(" ", "-"), safe=PLAIN)
+    return f"{notebook}#{anchor}"
 
 
 def plain(markdown: str) -> str:

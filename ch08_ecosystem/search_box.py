@@ -12,7 +12,7 @@ from IPython.display import HTML, clear_output, display
 from ch08_ecosystem.find import Hit, finder
 
 STYLE = (
-    "<style>.hit{margin:.9em 0} .hit small{opacity:.75} .hit pre{margin:.3em 0;"
+    "<style>.hit{margin:.9em 0} .hit small{opacity:.75} .hit.hit.hit pre{margin:.3em 0;"
     "padding:.5em .8em;border-left:3px solid #0072b2;user-select:all;"
     "overflow-x:auto}</style>"
 )

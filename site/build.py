@@ -129,7 +129,9 @@ def with_math(markdown: str) -> str:
 
     def math(found: re.Match) -> str:
         block = "block" if found[0].startswith("$$") else "inline"
-        return convert(found[1] or found[2], display=block)
+        formula = convert(found[1] or found[2], display=block)
+        # Markdown takes <math> at the start of a line for a block of its own
+        return formula if block == "block" else f"<span>{formula}</span>"
 
     pattern = re.compile(
         r"\$\$(.+?)\$\$|(?<![\\\w$])\$([^$\n]+?)\$(?![\w$])", re.DOTALL
@@ -242,6 +244,23 @@ def build(output: Path) -> None:
             ]
             config.plugins.on_startup(command="build", dirty=False)
             mkdocs_build(config)
+    for path in output.rglob("*.html"):
+        text = path.read_text(encoding="utf-8")
+        path.write_text(with_twin(text, path.relative_to(output)), encoding="utf-8")
+
+
+def with_twin(text: str, path: Path) -> str:
+    """A page whose switch of languages leads to the same page in the other language."""
+    if path.name == "404.html":
+        return text
+    folder = path.parent.as_posix()
+    bare = posixpath.relpath(folder, "zh") if path.parts[0] == "zh" else folder
+
+    def link(found: re.Match) -> str:
+        goal = posixpath.join("zh", bare) if found[2] == "zh" else bare
+        return f'href="{posixpath.relpath(goal, folder)}/" hreflang="{found[2]}"'
+
+    return re.sub(r'href="([^"]*)" hreflang="(\w+)"', link, text)
 
 
 # Links

@@ -42,7 +42,9 @@ class Translation:
             chinese = self.headings.get(found[2])
             if not chinese:
                 return found[0]
-            return f"{found[1]} {chinese} {{#{slug(found[2])}}}"
+            own = slug(found[2])
+            own = f'id="{own}"' if "=" in own else f"#{own}"
+            return f"{found[1]} {chinese} {{{own}}}"
 
         parts = FENCE.split(source)
         parts[::2] = [HEADING.sub(heading, part) for part in parts[::2]]

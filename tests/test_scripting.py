@@ -27,6 +27,15 @@ def image() -> torch.Tensor:
     return torch.randint(0, 256, (3, 24, 20), dtype=torch.uint8)
 
 
+def name(value: object) -> str:
+    """For the test's id, the same in every process."""
+    return (
+        value
+        if isinstance(value, str)
+        else getattr(value, "__name__", type(value).__name__)
+    )
+
+
 @pytest.mark.parametrize(
     "transform",
     [
@@ -38,7 +47,7 @@ def image() -> torch.Tensor:
         F.hflip,
         v2.CenterCrop(8),
     ],
-    ids=lambda transform: getattr(transform, "__name__", type(transform).__name__),
+    ids=name,
 )
 def test_what_compiles_runs_and_gives_the_same(transform, image):
     verdict = works_under_torchscript(transform, image)
@@ -57,7 +66,7 @@ def test_what_compiles_runs_and_gives_the_same(transform, image):
         (T.Lambda(lambda x: x), ""),
         (F.to_pil_image, ""),
     ],
-    ids=str,
+    ids=name,
 )
 def test_what_does_not_compile_says_why(transform, why, image):
     verdict = works_under_torchscript(transform, image)
