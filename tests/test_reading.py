@@ -68,7 +68,8 @@ def test_since_the_book(notebook):
 
 def test_links_are_those_of_jupyter():
     assert link("a.ipynb", "What is lost") == "a.ipynb#What-is-lost"
-    assert link("a.ipynb", "When, why?") == "a.ipynb#When%2C-why%3F"
+    assert link("a.ipynb", "When, why?") == "a.ipynb#When,-why?"
+    assert link("a.ipynb", "f(x) | g") == "a.ipynb#f%28x%29-%7C-g"  # in a table
     assert plain("**bold** `code` [text](x)") == "bold code text"
 
 
