@@ -8,7 +8,7 @@ READY  := $(VENV)/.installed
 FIRST  ?= ch01_intro/01_what_is_pytorch.ipynb
 ROOTED := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: lab test notebooks lint environment clean
+.PHONY: lab test notebooks site browser lint environment clean
 
 lab: $(READY)            ## JupyterLab, opened on chapter 1
 	$(BIN)/jupyter lab $(ROOTED) $(LABFLAGS) --ServerApp.root_dir="$(CURDIR)" \
@@ -19,6 +19,15 @@ test: $(READY)           ## every helper, notebook and snippet
 
 notebooks: $(READY)      ## execute and save all notebooks again, from top to bottom
 	$(BIN)/python -m tests.execute
+
+site: $(READY)           ## the web site, into site/build
+	@if command -v uv >/dev/null 2>&1; then \
+	    uv pip install --quiet --python $(BIN)/python -r site/requirements.txt; \
+	else $(BIN)/python -m pip install --quiet -r site/requirements.txt; fi
+	$(BIN)/python site/build.py
+
+browser: $(READY)        ## every notebook in a real JupyterLab
+	$(BIN)/python -m tests.browser
 
 lint: $(READY)           ## ruff, notebooks included
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .

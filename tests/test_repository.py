@@ -77,6 +77,15 @@ def test_readme_lists_the_notebook(path: Path):
     assert "? s" not in rows[0] and "? MB" not in rows[0]
 
 
+def test_readme_lists_them_in_one_table_in_the_books_order():
+    lines = readme().splitlines()
+    start = lines.index("| --- | --- | --- | --- | --- |") + 1
+    rows = lines[start : start + len(NOTEBOOKS)]
+    for row, path in zip(rows, NOTEBOOKS, strict=True):
+        assert row.startswith("|") and f"]({name_of(path)})" in row
+        assert row.count(" | ") == 4, row
+
+
 def pins() -> list[str]:
     lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
     return [line for line in lines if line and not line.startswith("#")]

@@ -95,6 +95,15 @@ def test_dollars_in_code_are_no_formula(monkeypatch):
     assert build.with_math("5 $ or 6 $ each") == "5 $ or 6 $ each"
 
 
+def test_the_switch_of_languages_keeps_the_page():
+    both = '<a href="./" hreflang="en"></a><a href="zh/" hreflang="zh"></a>'
+    english = build.with_twin(both, Path("ch01_intro/01_x/index.html"))
+    assert 'href="../../zh/ch01_intro/01_x/" hreflang="zh"' in english
+    chinese = build.with_twin(both, Path("zh/ch01_intro/01_x/index.html"))
+    assert 'href="../../../ch01_intro/01_x/" hreflang="en"' in chinese
+    assert 'href="zh/" hreflang="zh"' in build.with_twin(both, Path("index.html"))
+
+
 def test_dead_links_are_found(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "a/index.html").write_text('<h1 id="b">B</h1><a href="#c">c</a>')
