@@ -203,7 +203,7 @@ def collect(docs: Path, language: str) -> list:
                 text = with_own_anchors(text)
                 head = "---\nsearch:\n  exclude: true\n---\n"
                 write(docs / name, head + with_links(text, chapter))
-                rows.append(name)
+                rows.append({TITLE.search(text)[1]: name})
         navigation.append({titles[language == "zh"]: rows})
     return navigation
 
