@@ -50,6 +50,14 @@ def family() -> set[psutil.Process]:
     return set(psutil.Process().children(recursive=True))
 
 
+def alive(process: psutil.Process) -> bool:
+    """A zombie is not: in a container nobody may collect it."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 @pytest.fixture(scope="module")
 def running():
     """A laboratory that is left by an exception: nothing of it may stay."""
@@ -62,7 +70,7 @@ def running():
         folder, started = it.root, family() - before
         raise Broken
     assert len(started) > 2  # the server, the driver, the browser's
-    assert not [process for process in started if process.is_running()]
+    assert not [process for process in started if alive(process)]
     assert not folder.exists()
 
 
