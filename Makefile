@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.installed
+PIP    := $(if $(shell command -v uv),uv pip install --python $(BIN)/python,$(BIN)/python -m pip install)
 FIRST  ?= ch01_intro/01_what_is_pytorch.ipynb
 ROOTED := $(if $(filter 0,$(shell id -u)),--allow-root)
 
@@ -21,9 +22,7 @@ notebooks: $(READY)      ## execute and save all notebooks again, from top to bo
 	$(BIN)/python -m tests.execute
 
 site: $(READY)           ## the web site, into site/build
-	@if command -v uv >/dev/null 2>&1; then \
-	    uv pip install --quiet --python $(BIN)/python -r site/requirements.txt; \
-	else $(BIN)/python -m pip install --quiet -r site/requirements.txt; fi
+	$(PIP) --quiet -r site/requirements.txt
 	$(BIN)/python site/build.py
 
 browser: $(READY)        ## every notebook in a real JupyterLab
@@ -39,11 +38,11 @@ $(READY): requirements.txt pyproject.toml
 	@if command -v uv >/dev/null 2>&1; then \
 	    echo "uv: installing into $(VENV)"; \
 	    { [ -x $(BIN)/python ] || uv venv --quiet --python $(PYTHON) $(VENV); } && \
-	    uv pip install --quiet --python $(BIN)/python -r requirements.txt; \
+	    $(PIP) --quiet -r requirements.txt; \
 	else \
 	    echo "pip: installing into $(VENV) (about 5 GB with CUDA, some minutes)"; \
 	    { [ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV); } && \
-	    $(BIN)/python -m pip install --quiet -r requirements.txt; \
+	    $(PIP) --quiet -r requirements.txt; \
 	fi
 	@touch $@
 

@@ -71,12 +71,9 @@ def clone(folder: Path) -> Path:
 def missing(root: Path, notebook: Path) -> list[str]:
     """The pins of packages that the notebook and its helpers import and that are not
     installed. What has no pin is left out."""
-    wanted = sorted(
-        pin
-        for name in third_party(root, notebook)
-        if not there(name) and (pin := pins(root).get(package(name)))
-    )
-    return list(dict.fromkeys(wanted))
+    known = pins(root)
+    names = {package(name) for name in third_party(root, notebook) if not there(name)}
+    return sorted(known[name] for name in names & known.keys())
 
 
 def there(name: str) -> bool:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ch01_intro.assets import data_home, offline
+from ch01_intro.colab import pins
 
 INSTALL = "python -m pip install -r requirements.txt"
 MARKS = {"ok": " ok ", "note": "note", "mend": "MEND"}
@@ -88,14 +89,13 @@ def check_packages() -> Check:
     requirements = Path(__file__).resolve().parent.parent / "requirements.txt"
     if not requirements.is_file():
         return Check("packages", "no requirements.txt here: versions not compared")
-    pins = {}
-    for line in requirements.read_text(encoding="utf-8").splitlines():
-        pin, _, condition = line.partition("#")[0].partition(";")  # of platforms only
-        name, _, version = pin.strip().partition("==")
-        if version and _holds(condition.strip()):
-            pins[name.partition("[")[0]] = version
+    wanted_here = {}
+    for name, line in pins(requirements.parent).items():
+        pin, _, condition = line.partition(";")  # of platforms only
+        if _holds(condition.strip()):
+            wanted_here[name] = pin.partition("==")[2].strip()
     other, missing = [], []
-    for name, wanted in pins.items():
+    for name, wanted in wanted_here.items():
         try:
             found = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
@@ -107,7 +107,7 @@ def check_packages() -> Check:
         return Check("packages", f"missing: {', '.join(missing)}", "mend", INSTALL)
     if other:
         return Check("packages", f"other versions: {', '.join(other)}", "note", INSTALL)
-    return Check("packages", f"all {len(pins)} as pinned in requirements.txt")
+    return Check("packages", f"all {len(wanted_here)} as pinned in requirements.txt")
 
 
 def check_devices() -> Check:

@@ -23,6 +23,7 @@ from pathlib import Path
 from packaging.version import Version
 
 from ch01_intro.download import offline
+from ch08_ecosystem.facts import is_source
 
 FACTS = Path(__file__).with_suffix(".toml")
 STATES = ("active", "maintenance", "renamed", "merged", "archived", "dormant")
@@ -115,7 +116,7 @@ def _project(key: str, entry: dict, checked: date, fields: dict, sources: dict):
         raise ValueError(f"table {entry['table']} is not about {entry['field']}")
     for fact in ("released", "state"):
         source = entry.get(f"{fact}_from", "")
-        if source not in sources and not source.startswith("https://"):
+        if not is_source(source, sources):
             raise ValueError(f"{fact} lacks its source: {fact}_from is {source!r}")
     if entry["state"] != "active" and not entry.get("since"):
         raise ValueError(f"{entry['state']} since when? write `since`")

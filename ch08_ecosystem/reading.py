@@ -43,9 +43,13 @@ def notebook_paths(root: Path = ROOT) -> list[Path]:
 
 
 def link(notebook: str, heading: str) -> str:
-    """A notebook's path with the anchor that Jupyter and GitHub give to a heading."""
-    anchor = quote(heading.strip().replace(" ", "-"), safe=PLAIN)
-    return f"{notebook}#{anchor}"
+    """A notebook's path with the anchor of a heading, fit for a link in Markdown."""
+    return f"{notebook}#{quote(anchor(heading), safe=PLAIN)}"
+
+
+def anchor(heading: str) -> str:
+    """What Jupyter and GitHub make of a heading without marks: dashes for spaces."""
+    return heading.strip().replace(" ", "-")
 
 
 def plain(markdown: str) -> str:

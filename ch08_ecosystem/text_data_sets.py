@@ -8,6 +8,7 @@
 import tomllib
 from pathlib import Path
 
+from ch08_ecosystem.facts import is_source
 from ch08_ecosystem.plain_table import PlainTable
 
 FACTS = Path(__file__).with_suffix(".toml")
@@ -24,9 +25,6 @@ def load_facts(path: Path = FACTS) -> dict[str, dict]:
     content = tomllib.loads(path.read_text(encoding="utf-8"))
     named = content.pop("sources")
 
-    def known(source: str) -> bool:
-        return source in named or source.startswith("https://")
-
     for name, entry in content.items():
         needed = ["field", "format"]
         if entry.get("field") != BASE:
@@ -35,13 +33,12 @@ def load_facts(path: Path = FACTS) -> dict[str, dict]:
             needed += ["hub_form", "hub_from"]
         if lacking := [fact for fact in needed if fact not in entry]:
             raise ValueError(f"{path.name}, [{name}] lacks {', '.join(lacking)}")
-        if entry.get("size", UNKNOWN) != UNKNOWN and not known(
-            entry.get("size_from", "")
-        ):
+        size_from = entry.get("size_from", "")
+        if entry.get("size", UNKNOWN) != UNKNOWN and not is_source(size_from, named):
             raise ValueError(f"{path.name}, [{name}]: size lacks its source")
         if entry.get("hub_form", FORMS[0]) not in FORMS:
             raise ValueError(f"{path.name}, [{name}]: hub_form is one of {FORMS}")
-        if entry.get("verified") and not known(entry.get("hub_from", "")):
+        if entry.get("verified") and not is_source(entry.get("hub_from", ""), named):
             raise ValueError(f"{path.name}, [{name}]: verified, and without a source")
     return content
 

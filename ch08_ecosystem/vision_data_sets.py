@@ -15,6 +15,7 @@ from pathlib import Path
 
 from torchvision import datasets
 
+from ch08_ecosystem.facts import is_source
 from ch08_ecosystem.plain_table import PlainTable
 
 FACTS = Path(__file__).with_suffix(".toml")
@@ -93,7 +94,7 @@ def load_facts(path: Path = FACTS) -> dict[str, dict]:
     for name, entry in content.items():
         for fact in ("items", "size", "today"):
             source = entry.get(f"{fact}_from", "")
-            known = source in {"class", *named} or source.startswith("https://")
+            known = is_source(source, {"class", *named})
             if entry.get(fact) != "not verified" and not (fact in entry and known):
                 raise ValueError(f"{path.name}, [{name}]: {fact} lacks its source")
         if entry["today"] not in TODAY:

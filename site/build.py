@@ -26,13 +26,15 @@ import nbformat
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-sys.path.insert(0, str(HERE))
+sys.path[:0] = [str(HERE), str(ROOT)]  # the chapters need not be installed
 from translation import HEADING, Translation, read, slug  # noqa: E402
+
+from ch08_ecosystem import reading  # noqa: E402
+from ch08_ecosystem.reading import notebook_paths  # noqa: E402
 
 REPOSITORY = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))[
     "project"
 ]["urls"]["Repository"]
-COLAB = REPOSITORY.replace("//github.com", "//colab.research.google.com/github")
 BADGE = re.compile(r"\[!\[Open in Colab\]\([^)]*\)\]\(([^)]*)\)")
 LINK = re.compile(r"(?<!!)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)")
 CODE = re.compile(r"(````*.*?````*|`[^`\n]+`)", re.DOTALL)
@@ -52,10 +54,6 @@ CHAPTERS = {
     "ch08_ecosystem": ("8 Ecosystem", "8 生态系统"),
 }
 LANGUAGES = {"en": "English", "zh": "中文"}
-
-
-def notebooks(root: Path = ROOT) -> list[Path]:
-    return sorted(root.glob("ch0*_*/[0-9][0-9]_*.ipynb"))
 
 
 def name_of(path: Path) -> str:
@@ -168,8 +166,8 @@ def target(address: str, folder: str) -> str:
 
 
 def anchor(heading: str, _separator: str = "-") -> str:
-    """The id that Jupyter gives a heading: its text with dashes for spaces."""
-    return re.sub(r"\s", "-", html.unescape(heading).strip())
+    """The id of a heading, as Jupyter has it; for Markdown's table of contents."""
+    return reading.anchor(html.unescape(heading))
 
 
 # The tree of documents
@@ -186,7 +184,7 @@ def collect(docs: Path, language: str) -> list:
     for chapter, titles in CHAPTERS.items():
         translated = read(chapter) if language == "zh" else {}
         rows = []
-        for path in notebooks():
+        for path in notebook_paths():
             if path.parent.name == chapter:
                 own = translated.get(path.stem, Translation())
                 own = own if language == "zh" else None

@@ -6,14 +6,14 @@
 One file a chapter, site/zh/CHAPTER.toml, with a table for each notebook: `introduction`
 is what stands below the badge of the first cell, without the line of the time; `of` is
 the beginning of the SHA-256 of the English text, so that a change of it shows; in
-`headings` each English heading has its Chinese one. Imports the standard library only.
+`headings` each English heading has its Chinese one.
 """
 
 import argparse
 import hashlib
-import html
 import json
 import re
+import sys
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -21,6 +21,9 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
+sys.path.insert(0, str(ROOT))  # the chapters need not be installed
+from ch08_ecosystem.reading import anchor, plain, read_notebook  # noqa: E402
+
 ZH = HERE / "zh"
 HEADING = re.compile(r"(?m)^(#{1,4}) +(.+)$")
 FENCE = re.compile(r"(```.*?```)", re.DOTALL)
@@ -62,9 +65,8 @@ class Translation:
 
 
 def slug(heading: str) -> str:
-    """The id of a heading: its text without marks, with dashes for spaces."""
-    text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading)
-    return re.sub(r"\s", "-", html.unescape(re.sub(r"[`*]", "", text)).strip())
+    """The id of a heading of the notebooks, whose Markdown this is."""
+    return anchor(plain(heading))
 
 
 def introduction(source: str) -> str:
@@ -103,7 +105,7 @@ def english(chapter: str, root: Path = ROOT) -> dict[str, Translation]:
     """What there is to be translated, in the same form."""
     found = {}
     for path in sorted((root / chapter).glob("[0-9][0-9]_*.ipynb")):
-        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        cells = read_notebook(path)
         text = introduction("".join(cells[0]["source"]))
         names = {heading: "" for heading in headings_of(cells)}
         found[path.stem] = Translation(text, fingerprint(text), names)

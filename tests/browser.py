@@ -29,13 +29,9 @@ from urllib.parse import quote
 import nbformat
 
 from ch07_deployment.processes import free_port, running
+from tests import chromium
 from tests.notebooks import CHAPTERS, ENVIRONMENT, ROOT, name_of, notebook_paths, read
 
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))),
-    None,
-)
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 START = 120  # seconds that JupyterLab, a page or a kernel may take to come up
 TOKEN = "a-test-on-this-machine"
 TABLE = ["expression", "result", "note"]  # what the magic %%reference shows
@@ -255,8 +251,6 @@ def copy(folder: Path) -> Path:
 @contextmanager
 def lab() -> Iterator[Lab]:
     """JupyterLab and Chromium; both and all kernels are gone afterwards."""
-    from playwright.sync_api import sync_playwright
-
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         own = Path(name).resolve()
         root = copy(own / "notebooks")
@@ -287,17 +281,14 @@ def lab() -> Iterator[Lab]:
                 seconds=START,
                 environment=environment,
             ) as server,
-            sync_playwright() as driver,
+            chromium.chromium() as browser,
         ):
-            browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
             context = browser.new_context(viewport={"width": 1280, "height": 900})
             context.set_default_timeout(1000 * START)
             it = Lab(server.url, root, context)
             try:
                 yield it
             finally:
-                with suppress(Exception):  # it may have crashed
-                    browser.close()
                 it.shut_down()
 
 
@@ -338,7 +329,7 @@ def main(argv: list[str] | None = None) -> int:
         names = chosen(args.notebooks)
     except ValueError as error:
         parser.error(str(error))
-    if CHROMIUM is None:
+    if chromium.PATH is None:
         parser.error("there is no chromium here")
     width, failed = max(map(len, names)), 0
     print(f"{'notebook':{width}}  seconds  cells  pictures  problem")

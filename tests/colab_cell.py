@@ -3,11 +3,10 @@
 python -m tests.colab_cell   # put it into the notebooks that lack it
 """
 
-import nbformat
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 
-from tests.notebooks import REPOSITORY, name_of, notebook_paths, read
+from tests.notebooks import REPOSITORY, name_of, notebook_paths, read, write
 
 OWNER, REPOSITORY_NAME = REPOSITORY.split("/")[-2:]
 CELL = f"""\
@@ -52,7 +51,7 @@ def main() -> None:
     for path in notebook_paths():
         notebook = read(path)
         if put_first(notebook, name_of(path)):
-            nbformat.write(notebook, path)
+            write(notebook, path)
             print(name_of(path))
 
 

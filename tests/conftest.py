@@ -9,6 +9,8 @@ import sys
 import matplotlib
 import pytest
 
+from tests import chromium
+
 matplotlib.use("agg")
 
 
@@ -22,6 +24,16 @@ def home(monkeypatch, tmp_path):
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.setenv("PYTORCH_BOOK_DATA", str(tmp_path / "data"))
     return tmp_path / "data"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A headless Chromium; the test is left out where there is none."""
+    pytest.importorskip("playwright.sync_api")
+    if chromium.PATH is None:
+        pytest.skip("there is no chromium here")
+    with chromium.chromium() as browser:
+        yield browser
 
 
 @pytest.fixture

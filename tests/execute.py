@@ -25,7 +25,15 @@ from nbclient import NotebookClient
 from tqdm import tqdm
 
 from tests.colab_cell import put_first
-from tests.notebooks import ENVIRONMENT, METADATA, ROOT, name_of, notebook_paths, read
+from tests.notebooks import (
+    ENVIRONMENT,
+    METADATA,
+    ROOT,
+    name_of,
+    notebook_paths,
+    read,
+    write,
+)
 
 README = ROOT / "README.md"
 SECONDS = re.compile(r"(\d+|\?) s\b")
@@ -97,13 +105,6 @@ def execute(path: Path, *, timeout: int = 600) -> tuple[float, float]:
             output.pop("metadata", None) if output.output_type == "stream" else None
     write(notebook, path)
     return seconds, megabytes
-
-
-def write(notebook: nbformat.NotebookNode, path: Path) -> None:
-    """Write beside and rename, so that a notebook is never half a file."""
-    beside = path.with_suffix(f".{os.getpid()}.part")
-    nbformat.write(notebook, beside)
-    beside.replace(path)
 
 
 def updated(text: str, seconds: float, megabytes: float | None = None) -> str:

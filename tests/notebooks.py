@@ -1,6 +1,7 @@
 """The notebooks of this repository, and their cells, as the tests see them."""
 
 import ast
+import os
 import re
 import tomllib
 from collections.abc import Iterator
@@ -80,6 +81,13 @@ class Cell:
 def read(path: Path) -> nbformat.NotebookNode:
     """The notebook as it is on disk: what `nbformat.read` would mend stays as it is."""
     return nbformat.v4.reads(path.read_text(encoding="utf-8"))
+
+
+def write(notebook: nbformat.NotebookNode, path: Path) -> None:
+    """Write beside and rename, so that a notebook is never half a file."""
+    beside = path.with_suffix(f".{os.getpid()}.part")
+    nbformat.write(notebook, beside)
+    beside.replace(path)
 
 
 def name_of(path: Path) -> str:

@@ -9,8 +9,9 @@ import psutil
 import pytest
 from nbformat.v4 import new_markdown_cell, new_output
 
+from tests import chromium
+from tests.alive import alive
 from tests.browser import (
-    CHROMIUM,
     PANEL,
     TABLE,
     Shown,
@@ -50,19 +51,11 @@ def family() -> set[psutil.Process]:
     return set(psutil.Process().children(recursive=True))
 
 
-def alive(process: psutil.Process) -> bool:
-    """A zombie is not: in a container nobody may collect it."""
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
 @pytest.fixture(scope="module")
 def running():
     """A laboratory that is left by an exception: nothing of it may stay."""
     pytest.importorskip("playwright.sync_api")
-    if CHROMIUM is None:
+    if chromium.PATH is None:
         pytest.skip("there is no chromium here")
     before = family()
     with pytest.raises(Broken), lab() as it:

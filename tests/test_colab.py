@@ -10,7 +10,7 @@ import pytest
 
 from ch01_intro import colab
 from tests.colab_cell import colab_cell
-from tests.notebooks import ROOT
+from tests.notebooks import REPOSITORY, ROOT
 
 NOTEBOOK = "ch03_deep_learning/02_data_sets.ipynb"
 FETCH = """\
@@ -111,6 +111,10 @@ def test_every_import_of_every_notebook_has_a_name_that_pip_knows():
     names = colab.third_party(ROOT, ROOT / "ch07_deployment/05_model_servers.ipynb")
     assert {"ray", "litserve"} <= {colab.package(name) for name in names}
     assert pins["ray"].startswith("ray[") and "#" not in "".join(pins.values())
+
+
+def test_the_address_is_that_of_the_project():
+    assert colab.REPOSITORY == REPOSITORY
 
 
 def test_pip_keeps_the_pytorch_that_is_there(monkeypatch, tmp_path):

@@ -1,6 +1,5 @@
 """Commands that a notebook starts: what they say comes back, and nothing is left."""
 
-import contextlib
 import socket
 import sys
 import time
@@ -10,6 +9,7 @@ import pytest
 
 from ch06_acceleration import launch
 from ch06_acceleration.launch import CommandFailed, command, started, torchrun
+from tests.alive import alive
 
 FAMILY = """
 import subprocess, sys, time
@@ -18,13 +18,6 @@ own = subprocess.Popen([sys.executable, "-c", child], start_new_session=True)
 sys.stdout.write(f"ready {own.pid}\\n")
 sys.stdout.flush()
 """
-
-
-def alive(process: psutil.Process) -> bool:
-    """Also false for one that has ended and that nobody has asked about yet."""
-    with contextlib.suppress(psutil.NoSuchProcess):
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    return False
 
 
 def until_ready(run, lines=1) -> list[psutil.Process]:

@@ -3,7 +3,6 @@
 import base64
 import io
 import re
-import shutil
 
 import pytest
 from PIL import Image
@@ -13,11 +12,6 @@ from ch07_deployment.example import photo_path
 from ch07_deployment.processes import free_port, running
 from ch07_deployment.service import PAGE, Limits
 
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))),
-    None,
-)
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 PAGE_TEXT = PAGE.read_text(encoding="utf-8")
 ANSWERED = "#details .bars li"
 
@@ -28,17 +22,6 @@ def server():
     command = ["-m", "ch07_deployment.serve", "--port", str(port)]
     with running(command, port=port, ready="/ready", seconds=120) as server:
         yield server
-
-
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api")
-    if CHROMIUM is None:
-        pytest.skip("there is no chromium here")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 KEEP_SIZES = """{

@@ -6,6 +6,7 @@ import psutil
 import pytest
 
 from ch07_deployment.processes import ServerFailed, answers, free_port, running
+from tests.alive import alive
 
 FAMILY = """
 import subprocess, sys
@@ -17,14 +18,6 @@ http.server.test(http.server.SimpleHTTPRequestHandler, port={port}, bind="127.0.
 STUBBORN = (
     "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);" + FAMILY
 )
-
-
-def alive(process: psutil.Process) -> bool:
-    """Also false for one that has ended and that nobody has asked about yet."""
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 @pytest.mark.parametrize("code", [FAMILY, STUBBORN], ids=["polite", "stubborn"])

@@ -23,6 +23,7 @@ from ray.exceptions import ActorDiedError
 
 from ch07_deployment.processes import free_port, running, stop
 from ch07_deployment.ray_serve_form import TRIES, application, ask, check_fits
+from tests.alive import alive
 
 THERE = {"CPU": 2, "GPU": 0}
 
@@ -93,13 +94,6 @@ def png(pixels: torch.Tensor) -> bytes:
     file = BytesIO()
     to_pil_image(pixels).save(file, "PNG")
     return file.getvalue()
-
-
-def alive(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 def until(condition, seconds=240):
