@@ -18,6 +18,7 @@ import sys
 import tempfile
 import tomllib
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -38,7 +39,10 @@ REPOSITORY = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8")
 BADGE = re.compile(r"\[!\[Open in Colab\]\([^)]*\)\]\(([^)]*)\)")
 LINK = re.compile(r"(?<!!)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)")
 CODE = re.compile(r"(````*.*?````*|`[^`\n]+`)", re.DOTALL)
-PAGES = ("ch08_ecosystem/INDEX.md", "ch08_ecosystem/SINCE_THE_BOOK.md")
+PAGES = {  # the generated ones, which are in English; their titles in Chinese
+    "ch08_ecosystem/INDEX.md": "索引",
+    "ch08_ecosystem/SINCE_THE_BOOK.md": "原书出版以来的变化",
+}
 FORMULA = re.compile(r"(?s)\$\$(.+?)\$\$|(?<![\\\w$])\$([^$\n]+?)\$(?![\w$])")
 TITLE = re.compile(r"(?m)^# (.+?)(?: \{#.*\})?$")
 IN_HTML = re.compile(r'href="\.\./(ch0\d_\w+/\d\d_\w+)\.ipynb(#[^"]*)?"')
@@ -46,7 +50,7 @@ IMAGES = {"image/png": "png", "image/jpeg": "jpg"}
 CHAPTERS = {
     "ch01_intro": ("1 Introduction", "1 入门"),
     "ch02_tensors": ("2 Tensors", "2 张量"),
-    "ch03_deep_learning": ("3 Deep learning", "3 深度学习开发"),
+    "ch03_deep_learning": ("3 Deep learning", "3 深度学习"),
     "ch04_reference_designs": ("4 Reference designs", "4 参考设计"),
     "ch05_customizing": ("5 Customizing", "5 自定义"),
     "ch06_acceleration": ("6 Acceleration", "6 加速与优化"),
@@ -54,6 +58,8 @@ CHAPTERS = {
     "ch08_ecosystem": ("8 Ecosystem", "8 生态系统"),
 }
 LANGUAGES = {"en": "English", "zh": "中文"}
+TO_ROOT = {"en": "../../", "zh": "../../../"}  # from a page, which is a folder
+CHINESE_SCHEMES = ("深色", "浅色")  # what the switches of mkdocs.yml lead to
 
 
 def name_of(path: Path) -> str:
@@ -63,8 +69,13 @@ def name_of(path: Path) -> str:
 # From a notebook to Markdown
 
 
-def page(path: Path, images: Path, translation: Translation | None = None) -> str:
-    """The notebook as Markdown; its pictures are written into the folder `images`."""
+def page(
+    path: Path, site: Path, translation: Translation | None = None, root: str = "../../"
+) -> str:
+    """The notebook as Markdown; its pictures are written into the folder `site`.
+
+    They lie there where the pages of both languages look for them: below `root`.
+    """
     notebook = nbformat.read(path, as_version=4)
     parts = []
     for number, cell in enumerate(notebook.cells):
@@ -78,8 +89,8 @@ def page(path: Path, images: Path, translation: Translation | None = None) -> st
         elif cell.cell_type == "code" and "google.colab" not in source:
             parts.append(f"````python\n{source}\n````" if source else "")
             for count, output in enumerate(cell.outputs):
-                image = images / f"{path.stem}-{number}-{count}"
-                parts.append(shown(output, image))
+                image = f"{path.parent.name}/pictures/{path.stem}-{number}-{count}"
+                parts.append(shown(output, site, image, root))
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -87,20 +98,21 @@ def first(source: str, name: str, translation: Translation | None) -> str:
     """The first cell: the badge becomes two links, the rest may be translated."""
     if translation:
         source = translation.first_cell(source)
-    here = f"[Notebook]({REPOSITORY}/blob/main/{name})"
+    label = "笔记本" if translation else "Notebook"
+    here = f"[{label}]({REPOSITORY}/blob/main/{name})"
     return BADGE.sub(lambda badge: f"{here} · [Colab]({badge[1]})", source)
 
 
-def shown(output: nbformat.NotebookNode, image: Path) -> str:
+def shown(output: nbformat.NotebookNode, site: Path, image: str, root: str) -> str:
     """One output of a cell: a picture, HTML, or text."""
     data = output.get("data", {})
     for kind, suffix in IMAGES.items():
         if kind in data:
-            file = image.with_suffix(f".{suffix}")
+            file = site / f"{image}.{suffix}"
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(base64.b64decode(data[kind]))
-            src = f"{file.parent.name}/{file.name}"
-            return f'<div class="output" markdown>\n![picture]({src})\n</div>'
+            source = f"{root}{image}.{suffix}"
+            return f'<div class="output">\n<img alt="picture" src="{source}">\n</div>'
     if "text/html" in data:
         body = re.sub(r"\n\s*\n", "\n", data["text/html"].strip())
         body = IN_HTML.sub(r'href="../../\1/\2"', body)  # a page is a folder
@@ -173,8 +185,11 @@ def anchor(heading: str, _separator: str = "-") -> str:
 # The tree of documents
 
 
-def collect(docs: Path, language: str) -> list:
-    """Write all documents of a language into `docs`; the navigation."""
+def collect(docs: Path, site: Path, language: str) -> list:
+    """Write a language's documents into `docs`, its pictures into `site`.
+
+    Returns the navigation.
+    """
     readme = HERE / "zh" / "README.md" if language == "zh" else ROOT / "README.md"
     text = readme.read_text(encoding="utf-8")
     text = BADGE.sub(lambda badge: f"[Colab]({badge[1]})", text)
@@ -189,19 +204,20 @@ def collect(docs: Path, language: str) -> list:
                 own = translated.get(path.stem, Translation())
                 own = own if language == "zh" else None
                 file = f"{chapter}/{path.stem}.md"
-                text = page(path, docs / chapter / "pictures", own)
+                text = page(path, site, own, TO_ROOT[language])
                 write(docs / file, text)
                 title = re.search(r"(?m)^# (.+?)(?: \{#.*\})?$", text)[1].replace(
                     "`", ""
                 )
                 rows.append({f"{path.stem[:2]} {title}": file})
-        for name in PAGES:
+        for name, chinese in PAGES.items():
             if name.startswith(chapter):
                 text = (ROOT / name).read_text(encoding="utf-8")
                 text = with_own_anchors(text)
                 head = "---\nsearch:\n  exclude: true\n---\n"
                 write(docs / name, head + with_links(text, chapter))
-                rows.append({TITLE.search(text)[1]: name})
+                title = chinese if language == "zh" else TITLE.search(text)[1]
+                rows.append({title: name})
         navigation.append({titles[language == "zh"]: rows})
     return navigation
 
@@ -212,39 +228,49 @@ def write(path: Path, text: str) -> None:
 
 
 def build(output: Path) -> None:
-    """Both languages, English at the root and Chinese below zh/."""
-    from mkdocs.commands.build import build as mkdocs_build
-    from mkdocs.config import load_config
-
+    """English at the root, Chinese below zh/; a process for each of the two."""
     if output.exists():
         shutil.rmtree(output)
-    for language in LANGUAGES:
-        with tempfile.TemporaryDirectory() as folder:
-            docs = Path(folder) / "docs"
-            navigation = collect(docs, language)
-            here = output if language == "en" else output / language
-            config = load_config(
-                str(HERE / "mkdocs.yml"),
-                docs_dir=str(docs),
-                site_dir=str(here),
-                nav=navigation,
-                plugins=[{"search": {"lang": [language]}}],
-            )
-            config.theme["language"] = language
-            config.mdx_configs["toc"]["slugify"] = anchor
-            up = {"en": ("./", "zh/"), "zh": ("../", "./")}[language]
-            config.extra["alternate"] = [
-                {"name": name, "link": link, "lang": code}
-                for (code, name), link in zip(LANGUAGES.items(), up, strict=True)
-            ]
-            config.extra["social"] = [
-                {"icon": "fontawesome/brands/github", "link": REPOSITORY}
-            ]
-            config.plugins.on_startup(command="build", dirty=False)
-            mkdocs_build(config)
+    with tempfile.TemporaryDirectory() as folder:
+        folders = {language: Path(folder) / language for language in LANGUAGES}
+        with ProcessPoolExecutor(len(folders)) as pool:
+            list(pool.map(build_language, folders, folders.values()))
+        shutil.copytree(folders["en"] / "site", output)
+        shutil.copytree(folders["zh"] / "site", output / "zh")
+        # the same in both: one copy is enough
+        shutil.copytree(folders["en"] / "pictures", output, dirs_exist_ok=True)
     for path in output.rglob("*.html"):
         text = path.read_text(encoding="utf-8")
         path.write_text(with_twin(text, path.relative_to(output)), encoding="utf-8")
+
+
+def build_language(language: str, folder: Path) -> None:
+    """A language's documents, pages and pictures, each in a folder of its own."""
+    from mkdocs.commands.build import build as mkdocs_build
+    from mkdocs.config import load_config
+
+    navigation = collect(folder / "docs", folder / "pictures", language)
+    config = load_config(
+        str(HERE / "mkdocs.yml"),
+        docs_dir=str(folder / "docs"),
+        site_dir=str(folder / "site"),
+        nav=navigation,
+        plugins=[{"search": {"lang": [language]}}],
+    )
+    config.theme["language"] = language
+    if language == "zh":
+        config.site_name = "《PyTorch Pocket Reference》配套代码"
+        for palette, name in zip(config.theme["palette"], CHINESE_SCHEMES, strict=True):
+            palette["toggle"]["name"] = name
+    config.mdx_configs["toc"]["slugify"] = anchor
+    up = {"en": ("./", "zh/"), "zh": ("../", "./")}[language]
+    config.extra["alternate"] = [
+        {"name": name, "link": link, "lang": code}
+        for (code, name), link in zip(LANGUAGES.items(), up, strict=True)
+    ]
+    config.extra["social"] = [{"icon": "fontawesome/brands/github", "link": REPOSITORY}]
+    config.plugins.on_startup(command="build", dirty=False)
+    mkdocs_build(config)
 
 
 def with_twin(text: str, path: Path) -> str:

@@ -27,6 +27,7 @@ from ch08_ecosystem.reading import anchor, plain, read_notebook  # noqa: E402
 ZH = HERE / "zh"
 HEADING = re.compile(r"(?m)^(#{1,4}) +(.+)$")
 FENCE = re.compile(r"(```.*?```)", re.DOTALL)
+HALF_WIDTH = re.compile(r"[\u4e00-\u9fff] ?[,:;?!(]|[,:;?!)] ?[\u4e00-\u9fff]")
 INTRODUCTION = re.compile(r"\.ipynb\)\n+(.*?)\n+\*\*Time:\*\* ", re.DOTALL)
 
 
@@ -57,8 +58,8 @@ class Translation:
         """Title and introduction in Chinese, what is not translated in English."""
         if self.introduction:
             source = source.replace(introduction(source), self.introduction.strip())
-            source = source.replace("**Time:** about", "**用时:** 约")
-            source = source.replace(" s on 2 CPU cores", " 秒(2 个 CPU 核心)")
+            source = source.replace("**Time:** about ", "**用时**：约 ")
+            source = source.replace(" s on 2 CPU cores", " 秒（2 个 CPU 核心）")
         else:
             source += "\n\n*本页尚未翻译。*"
         return self.with_headings(source)
@@ -115,7 +116,7 @@ def english(chapter: str, root: Path = ROOT) -> dict[str, Translation]:
 def problems(
     wanted: dict[str, Translation], there: dict[str, Translation]
 ) -> Iterator[str]:
-    """What is missing, out of date or left over in a chapter's translation."""
+    """What is missing, out of date, left over or ill set in a chapter's translation."""
     for stem in there.keys() - wanted.keys():
         yield f"{stem}: there is no such notebook"
     for stem, text in wanted.items():
@@ -132,6 +133,9 @@ def problems(
                 yield f"{stem}: no heading for {heading!r}"
         for heading in own.headings.keys() - text.headings.keys():
             yield f"{stem}: there is no heading {heading!r}"
+        for chinese in (own.introduction, *own.headings.values()):
+            if found := HALF_WIDTH.search(re.sub("`[^`]*`", "`", chinese)):
+                yield f"{stem}: punctuation of half width, {found[0]!r}"
 
 
 def skeleton(chapter: str, root: Path = ROOT) -> str:

@@ -38,7 +38,8 @@ def page(tmp_path, monkeypatch):
         path = tmp_path / NAME
         path.parent.mkdir(exist_ok=True)
         nbformat.write(sample(*extra), path)
-        return build.page(path, tmp_path / "pictures", translated)
+        root = build.TO_ROOT["zh" if translated else "en"]
+        return build.page(path, tmp_path / "site", translated, root)
 
     return make
 
@@ -53,10 +54,15 @@ def test_a_page_has_the_cells_without_the_one_for_colab(page):
 
 def test_a_picture_becomes_a_file(page, tmp_path):
     data = {"image/png": base64.b64encode(b"png").decode(), "text/plain": "<Figure>"}
-    text = page(code("plt.show()", new_output("display_data", data=data)))
-    (file,) = (tmp_path / "pictures").iterdir()
+    cell = code("plt.show()", new_output("display_data", data=data))
+    text = page(cell)
+    (file,) = (tmp_path / "site").rglob("*.png")
+    place = file.relative_to(tmp_path / "site").as_posix()
+    assert place == f"{Path(NAME).parent}/pictures/{file.name}"
     assert file.read_bytes() == b"png"
-    assert f"](pictures/{file.name})" in text and "Figure" not in text
+    assert f'src="../../{place}"' in text and "Figure" not in text
+    assert f'src="../../../{place}"' in page(cell, translated=Translation())
+    assert [file] == list((tmp_path / "site").rglob("*.png"))  # one for both languages
 
 
 @pytest.mark.parametrize(
@@ -117,7 +123,7 @@ def test_dead_links_are_found(tmp_path):
     }
 
 
-INTRODUCTION = "**书:** 第一章"
+INTRODUCTION = "**对应原书**：第 1 章"
 
 
 def translated(**changes) -> Translation:
@@ -133,7 +139,7 @@ def test_a_translated_page(page):
     text = page(new_markdown_cell("```\n# Two numbers\n```"), translated=translated())
     assert text.startswith("# 加法 {#Adding-numbers}")
     assert INTRODUCTION in text and "You will be able" not in text
-    assert "**用时:** 约 2 秒" in text
+    assert "**用时**：约 2 秒（2 个 CPU 核心）" in text
     assert "## 两个数 {#Two-numbers}" in text
     assert "```\n# Two numbers\n```" in text  # a comment in code
     assert "尚未翻译" not in text
@@ -147,6 +153,7 @@ def test_a_translated_page(page):
         ({"introduction": ""}, "no introduction"),
         ({"of": "0"}, "the English introduction changed"),
         ({"headings": {"Adding numbers": "加法"}}, "no heading for 'Two numbers'"),
+        ({"introduction": "张量, `f(x)`"}, "punctuation of half width, '量,'"),
     ],
 )
 def test_what_is_missing_in_a_translation(tmp_path, changes, problem):
