@@ -1,8 +1,13 @@
 """What every test inherits, a notebook that is tested alone included."""
 
-import os
+import pytest
 
-from tests.notebooks import ENVIRONMENT
+from tests.notebooks import set_environment
+from tests.order import longest_first
 
-for variable, value in ENVIRONMENT.items():
-    os.environ.setdefault(variable, value)
+set_environment()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    longest_first(items)

@@ -52,24 +52,28 @@ class Residual(nn.Module):
 class SmallResNet(nn.Module):
     """(N, 3, 32, 32) normalised images -> (N, 10) logits, with 810,178 parameters.
 
-    `depth` counts the residual blocks on the 8 x 8 maps. Any height and width from 8 up
-    will do: the last feature map is averaged. After He et al., "Deep residual learning"
-    (2016), in the short form of D. Page's "How to train your ResNet" (2018).
+    `depth` counts the residual blocks on the 8 x 8 maps, `widen` multiplies the
+    channels. Any height and width from 8 up will do: the last feature map is averaged.
+    After He et al., "Deep residual learning" (2016), in the short form of D. Page's
+    "How to train your ResNet" (2018).
     """
 
-    def __init__(self, num_classes: int = len(CLASSES), *, depth: int = 4) -> None:
+    def __init__(
+        self, num_classes: int = len(CLASSES), *, depth: int = 4, widen: int = 1
+    ) -> None:
         super().__init__()
+        a, b, c = 24 * widen, 64 * widen, 96 * widen  # channels
         self.features = nn.Sequential(
-            conv_block(3, 24),
-            conv_block(24, 64),
+            conv_block(3, a),
+            conv_block(a, b),
             nn.MaxPool2d(2),  # 16 x 16
-            Residual(64),
-            conv_block(64, 96),
+            Residual(b),
+            conv_block(b, c),
             nn.MaxPool2d(2),  # 8 x 8
-            *(Residual(96) for _ in range(depth)),
+            *(Residual(c) for _ in range(depth)),
         )
         self.pool = nn.AdaptiveAvgPool2d(1)
-        self.fc = nn.Linear(96, num_classes)
+        self.fc = nn.Linear(c, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.features(x)  # (N, 96, H / 4, W / 4)

@@ -1,14 +1,17 @@
 """Train the network of this chapter on CIFAR-10 and write its weights.
 
-    python -m ch01_intro.train_network --epochs 40 --depth 2 --output first.pt
-    python -m ch01_intro.train_network --epochs 30 --start first.pt --lr 0.1 \\
-        --batch-size 128 --small-epochs 20
+    python -m ch01_intro.train_network --widen 3 --epochs 60 --batch-size 512 \
+        --lr 0.5 --fast --output teacher.pt
+    python -m ch01_intro.train_network --epochs 200 --batch-size 512 \
+        --lr 0.5 --fast --teacher teacher.pt
 
-made the weights that the repository carries: a network of half the depth first, then
-all of it, the new blocks starting as next to nothing; crops of 24 x 24 pixels first,
-which cost half and stand in for more pictures. 89.3 % of the test images were right
-after the first, 89.7 % after the second (90.4 % together with the mirrored image), on
-images that had been through JPEG compression once. CIFAR-10 has to be on disk.
+made the weights that the repository carries: first a network with three times the
+channels, 91.5 % right after 90 s on an H200; then the small one, which learns from what
+the large one answers: not only that a picture shows a cat, but how much of a dog it
+sees in it (Hinton et al., "Distilling the knowledge in a neural network",
+arXiv:1503.02531). It got 90.8 % of the test images right (91.6 % together with the
+mirrored image) after 236 s, on images that had been through JPEG compression once,
+which costs some points. CIFAR-10 has to be on disk.
 
 SGD with a one-cycle schedule, label smoothing, flips, shifts and cutout, bfloat16
 arithmetic where the device has it. Chapter 3 takes this loop apart; here it stands
@@ -35,12 +38,10 @@ from ch01_intro.network import (
 )
 
 
-def augment(
-    images: Tensor, *, shift: int = 4, hole: int = 8, crop: int | None = None
-) -> Tensor:
+def augment(images: Tensor, *, shift: int = 4, hole: int = 8) -> Tensor:
     """Mirror, shift and blank out a square, another for each image of the batch.
 
-    (N, C, H, W) float -> the same shape, or (N, C, crop, crop), in channels-last order.
+    (N, C, H, W) float -> the same shape, in channels-last order.
     """
     n, _, height, width = images.shape
     device = images.device
@@ -48,11 +49,7 @@ def augment(
     images = torch.where(flip.view(-1, 1, 1, 1), images.flip(-1), images)
 
     padded = F.pad(images, (shift,) * 4, mode="reflect").permute(0, 2, 3, 1)
-    new_height, new_width = crop or height, crop or width
-    room = 2 * shift + height - new_height, 2 * shift + width - new_width
-    dy = torch.randint(0, room[0] + 1, (n, 1, 1), device=device)
-    dx = torch.randint(0, room[1] + 1, (n, 1, 1), device=device)
-    height, width = new_height, new_width
+    dy, dx = torch.randint(0, 2 * shift + 1, (2, n, 1, 1), device=device)
     rows = torch.arange(height, device=device).view(1, -1, 1)
     columns = torch.arange(width, device=device).view(1, 1, -1)
     batch = torch.arange(n, device=device).view(-1, 1, 1)
@@ -82,8 +79,20 @@ def accuracy(
         logits = model(batch)  # (N, 10)
         if mirror:
             logits = logits + model(batch.flip(-1))
-        correct += (logits.argmax(1).cpu() == target).sum().item()
+        correct += (logits.argmax(1).cpu() == target.cpu()).sum().item()
     return correct / len(labels)
+
+
+def distillation(logits: Tensor, taught: Tensor, *, temperature: float = 4) -> Tensor:
+    """How far the student's answers (N, C) are from the teacher's, both softened.
+
+    The divergence of Kullback and Leibler, a mean over the images; the square of the
+    temperature keeps the gradients as large as those of a cross-entropy.
+    """
+    student = F.log_softmax(logits / temperature, dim=1)
+    teacher = F.log_softmax(taught / temperature, dim=1)
+    far = F.kl_div(student, teacher, reduction="batchmean", log_target=True)
+    return far * temperature**2
 
 
 def train(
@@ -96,14 +105,17 @@ def train(
     peak_lr: float = 0.25,
     weight_decay: float = 5e-4,
     hole: int = 8,
-    small_epochs: int = 0,
+    teacher: nn.Module | None = None,
+    fast: bool = False,
     after_epoch=lambda epoch, loss: None,
 ) -> nn.Module:
     """Train in place on images (N, 3, 32, 32) uint8 and labels (N,) int64.
 
-    The first `small_epochs` of the epochs see crops of 24 x 24 pixels.
+    With a teacher, nine tenths of the loss are `distillation` from its logits, and one
+    tenth is what the labels say. `fast` compiles both networks.
     """
     device = next(model.parameters()).device
+    images, labels = images.to(device), labels.to(device)
     model = model.to(memory_format=torch.channels_last)
     decayed = [p for p in model.parameters() if p.ndim > 1]
     others = [p for p in model.parameters() if p.ndim <= 1]  # biases and batch norm
@@ -118,36 +130,41 @@ def train(
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, peak_lr, total_steps=epochs * steps + 1, pct_start=0.2
     )
+    answer = torch.compile(model) if fast else model
+    if teacher is not None:
+        teacher = teacher.to(device, memory_format=torch.channels_last).eval()
+        teach = torch.compile(teacher) if fast else teacher
     for epoch in range(1, epochs + 1):
         model.train()
-        crop = 24 if epoch <= small_epochs else None
-        total = 0.0
-        for chosen in torch.randperm(len(images))[: steps * batch_size].chunk(steps):
-            batch = normalize(images[chosen].to(device).float() / 255)
-            target = labels[chosen].to(device)
+        total = torch.zeros((), device=device)
+        order = torch.randperm(len(images), device=device)[: steps * batch_size]
+        for chosen in order.chunk(steps):
+            batch = augment(normalize(images[chosen].float() / 255), hole=hole)
             with torch.autocast(device.type, dtype=amp, enabled=amp is not None):
-                logits = model(augment(batch, hole=hole, crop=crop))
-            loss = F.cross_entropy(logits.float(), target, label_smoothing=0.1)
+                logits = answer(batch)
+                if teacher is not None:
+                    with torch.no_grad():
+                        taught = teach(batch)
+            loss = F.cross_entropy(logits.float(), labels[chosen], label_smoothing=0.1)
+            if teacher is not None:
+                far = distillation(logits.float(), taught.float())
+                loss = 0.9 * far + 0.1 * loss
             loss.backward()
             optimizer.step()
             optimizer.zero_grad()
             schedule.step()
-            total += loss.item()
-        after_epoch(epoch, total / steps)
+            total += loss.detach()
+        after_epoch(epoch, total.item() / steps)
     return model
 
 
-def grow(model: SmallResNet, state: dict[str, Tensor]) -> None:
-    """Load the weights of a network with fewer blocks; the others begin as almost 0.
-
-    A residual block whose last scale is small passes on nearly what it was given.
-    """
-    missing, unexpected = model.load_state_dict(state, strict=False)
-    if unexpected:
-        raise ValueError(f"the network has no place for {unexpected[0]}")
-    for name in missing:
-        if name.endswith("body.1.1.weight"):
-            nn.init.constant_(model.get_parameter(name), 0.1)
+def network_in(path: Path | str) -> SmallResNet:
+    """The network of any depth and width whose weights a file holds."""
+    content = load_file(path)
+    facts = content["facts"]
+    model = SmallResNet(depth=int(facts["depth"]), widen=int(facts["widen"]))
+    model.load_state_dict(content["state_dict"])
+    return model.eval()
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -156,10 +173,11 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--limit", type=int, help="train on the first LIMIT images")
     parser.add_argument("--lr", type=float, default=0.25, help="the highest one")
     parser.add_argument("--batch-size", type=int, default=256)
-    parser.add_argument("--small-epochs", type=int, default=0, help="on small crops")
     parser.add_argument("--hole", type=int, default=8, help="pixels, 0: no cutout")
     parser.add_argument("--depth", type=int, default=4, help="residual blocks at 8 x 8")
-    parser.add_argument("--start", type=Path, help="weights to start from")
+    parser.add_argument("--widen", type=int, default=1, help="times the channels")
+    parser.add_argument("--teacher", type=Path, help="weights of a network to learn of")
+    parser.add_argument("--fast", action="store_true", help="with torch.compile")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, default=WEIGHTS)
     args = parser.parse_args(argv)
@@ -177,10 +195,7 @@ def main(argv: list[str] | None = None) -> None:
 
     seed_everything(args.seed)
     device = pick_device()
-    model = SmallResNet(depth=args.depth)
-    if args.start:
-        grow(model, load_file(args.start)["state_dict"])
-    model.to(device)
+    model = SmallResNet(depth=args.depth, widen=args.widen).to(device)
     start = time.perf_counter()
 
     def report(epoch: int, loss: float) -> None:
@@ -196,28 +211,30 @@ def main(argv: list[str] | None = None) -> None:
         epochs=args.epochs,
         batch_size=args.batch_size,
         peak_lr=args.lr,
-        small_epochs=args.small_epochs,
         hole=args.hole,
+        teacher=network_in(args.teacher) if args.teacher else None,
+        fast=args.fast,
         after_epoch=report,
     )
     seconds = time.perf_counter() - start
     # What is measured is what is shipped: the rounded weights, read back from the file.
-    save_file(model, args.output, facts={})
-    shipped = SmallResNet(depth=args.depth).to(device)
-    shipped.load_state_dict(load_file(args.output)["state_dict"])
+    facts = {"depth": str(args.depth), "widen": str(args.widen)}
+    save_file(model, args.output, facts)
+    shipped = network_in(args.output).to(device)
     test = (test_images, test_labels)
-    facts = {
+    name = torch.cuda.get_device_name() if device.type == "cuda" else device.type
+    facts |= {
         "test_accuracy": f"{accuracy(shipped, *test):.4f}",
         "test_accuracy_mirrored": f"{accuracy(shipped, *test, mirror=True):.4f}",
-        "depth": str(args.depth),
         "epochs": str(args.epochs),
         "seed": str(args.seed),
         "training_seconds": f"{seconds:.0f}",
-        "device": f"{device.type}, {torch.get_num_threads()} threads",
+        "device": f"{name}, {torch.get_num_threads()} threads",
         "torch": str(torch.__version__),
     }
     save_file(shipped, args.output, facts)
-    print("\n".join(f"{name:24s} {value}" for name, value in facts.items()))
+    print("".join(f"{name:24}{value}\n" for name, value in facts.items()), end="")
+    print(f"written to {args.output}")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,8 @@ __all__ = ["fast_dtype", "to_device"]
 def to_device(batch: Any, device: torch.device | str) -> Any:
     """The same batch with its tensors on `device`; tuples, lists and dicts are kept."""
     if isinstance(batch, Tensor):
-        return batch.to(device, non_blocking=True)
+        there = torch.device(device)  # a copy to the CPU is used at once: wait for it
+        return batch.to(there, non_blocking=there.type != "cpu")
     if isinstance(batch, Mapping):
         return {key: to_device(value, device) for key, value in batch.items()}
     if isinstance(batch, tuple | list):

@@ -39,6 +39,8 @@ class Recipe:
     batch_size: int = 500
     turn: float = 0.05  # the angle by which filters turn in the first step, in radians
     momentum: float = 0.6
+    bias_lr: float = 0.05  # SGD's rate, for a loss that is a sum, at the first step
+    head_lr: float = 0.5  # the same; fewer channels before the head need less of both
     padding: int = 3  # the largest shift, in pixels
     cutout: int = 6  # the side of the square that is blanked out, in pixels
     smoothing: float = 0.2  # of the labels
@@ -91,7 +93,7 @@ def train(
                 epochs=epochs,
                 loss=partial(F.cross_entropy, label_smoothing=recipe.smoothing),
                 device=device,
-                amp=fast_dtype(device),
+                amp=fast_dtype(device) if device.type != "cpu" else None,
                 checkpoint=f"{checkpoint}.{name}" if checkpoint else None,
                 after_epoch=partial(after_epoch, model) if after_epoch else None,
             )
@@ -115,7 +117,10 @@ def make_optimizers(
             "lr": lr * batch_size,
             "weight_decay": decay / lr / batch_size,
         }
-        for params, lr in ((others, 0.05), ([model.fc.weight], 0.5))
+        for params, lr in (
+            (others, recipe.bias_lr),
+            ([model.fc.weight], recipe.head_lr),
+        )
     ]
     return [
         ConvMuon(filters, lr=recipe.turn, momentum=recipe.momentum),

@@ -101,8 +101,9 @@ def fit(
         for optimizer in optimizers:
             scaler.step(optimizer)
             optimizer.zero_grad()
-        scaler.update()
-        if not per_epoch:
+        scale = scaler.get_scale()
+        scaler.update()  # lower, where float16 overflowed and no step was taken
+        if not per_epoch and scaler.get_scale() >= scale:
             run.step_schedulers()
 
     while run.epoch < epochs and not run.stopped:

@@ -37,7 +37,7 @@ class Block(nn.Module):
         self.first = nn.Conv2d(channels, channels, 3, padding=1)
         self.scale_shift = nn.Linear(width, 2 * channels)
         self.second = nn.Conv2d(channels, channels, 3, padding=1)
-        nn.init.zeros_(self.second.weight)  # at first the block changes nothing
+        nn.init.zeros_(self.second.weight)  # at first it only adds the bias
 
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
         scale, shift = self.scale_shift(time)[:, :, None, None].chunk(2, dim=1)

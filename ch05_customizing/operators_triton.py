@@ -41,7 +41,8 @@ def by_triton(a: Tensor, x: Tensor) -> Tensor:
     h, steps = torch.empty_like(x), x.shape[-1]
     if rows := x.numel() // steps:
         block = min(1024, triton.next_power_of_2(steps))
-        scan_rows[(rows,)](a, x, h, steps, BLOCK=block)
+        with torch.cuda.device_of(x):  # Triton starts kernels on the current device
+            scan_rows[(rows,)](a, x, h, steps, BLOCK=block)
     return h
 
 

@@ -3,6 +3,7 @@
 Imports PyTorch only: this module can be copied alone.
 """
 
+import logging
 import shutil
 import statistics
 import sys
@@ -57,7 +58,13 @@ def compare(
 
 
 def can_compile() -> bool:
-    """Whether `torch.compile` finds what it needs to make code for the CPU."""
+    """Whether `torch.compile` finds what it needs to make code for the CPU.
+
+    Also silences what its first use remarks where CUDA is installed and no GPU is
+    there ("No CUDA runtime is found"): the logger of `torch.utils.cpp_extension` is
+    left with errors only.
+    """
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
     names = ("cl",) if sys.platform == "win32" else ("c++", "g++", "clang++")
     return any(shutil.which(name) for name in names)
 

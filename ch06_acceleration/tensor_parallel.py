@@ -102,7 +102,8 @@ def differences(
 def train(options: argparse.Namespace, device: torch.device) -> None:
     mesh = data_by_tensor(dist.get_world_size(), options.tensor, device.type)
     model = split(seeded(options.width, options.depth).to(device), mesh)
-    optimizer = AdamW(model.parameters(), lr=options.lr)
+    # not `foreach`: it takes no plain tensors and DTensors together
+    optimizer = AdamW(model.parameters(), lr=options.lr, foreach=False)
     say(f"data {mesh['data'].size()} x tensor {mesh['tensor'].size()}, {device.type}")
     lines: list = [None] * dist.get_world_size()
     weight = model.blocks[0].up.weight

@@ -115,7 +115,8 @@ class Batcher:
                 raise Overloaded(f"{self.capacity} requests wait already")
             request = _Request(item, future, time.perf_counter())
             self._waiting.append(request)
-            self._changed.notify()
+            if len(self._waiting) == 1 or len(self._waiting) >= self.max_batch:
+                self._changed.notify()  # those between only wait for company
         try:
             return await future
         except asyncio.CancelledError:

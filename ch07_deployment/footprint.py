@@ -1,6 +1,6 @@
 """What a deployed network takes: size, time to load, latency, memory, difference.
 
-    python -m ch07_deployment.footprint write ONNX FOLDER
+    python -m ch07_deployment.footprint write ONNX TorchScript FOLDER
     python -m ch07_deployment.footprint measure ONNX FOLDER  # as JSON
 
 Each is measured in a process of its own, which imports only what its way needs.
@@ -12,6 +12,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -49,26 +50,32 @@ def measure(name: str, folder: Path, *, rounds: int = 15) -> Measured:
 
 def written_apart(name: str, folder: Path) -> Path:
     """Write the example model that way, in a process of its own; its file."""
-    _apart("write", name, folder, threads=1)
-    return folder / WAYS[name].file
+    return all_written_apart([name], folder)[0]
+
+
+def all_written_apart(names: Sequence[str], folder: Path) -> list[Path]:
+    """Write it these ways, one after the other in one process; the files."""
+    _apart("write", names, folder, threads=1)
+    return [folder / WAYS[name].file for name in names]
 
 
 def measured_apart(name: str, folder: Path, *, threads: int = 1) -> Measured:
     """`measure` in a process of its own, with that many threads."""
-    answer = _apart("measure", name, folder, threads=threads)
+    answer = _apart("measure", [name], folder, threads=threads)
     return Measured(**json.loads(answer.splitlines()[-1]))
 
 
-def _apart(what: str, name: str, folder: Path, *, threads: int) -> str:
+def _apart(what: str, names: Sequence[str], folder: Path, *, threads: int) -> str:
     """What the process printed. Raises `RuntimeError` with its last words."""
+    arguments = [what, *names, str(folder)]
     done = subprocess.run(
-        [sys.executable, "-m", "ch07_deployment.footprint", what, name, str(folder)],
+        [sys.executable, "-m", "ch07_deployment.footprint", *arguments],
         capture_output=True,
         encoding="utf-8",
         env={**os.environ, "OMP_NUM_THREADS": str(threads), "PYTHONUTF8": "1"},
     )
     if done.returncode:
-        raise RuntimeError(f"{what} {name} failed:\n{done.stderr[-2000:]}")
+        raise RuntimeError(f"{what} {' '.join(names)} failed:\n{done.stderr[-2000:]}")
     return done.stdout
 
 
@@ -81,13 +88,17 @@ def _median_ms(run: Run, images: np.ndarray, rounds: int) -> float:
     return 1e3 * statistics.median(taken[3:])
 
 
-def main(what: str, name: str, folder: str) -> None:
+def main(what: str, *rest: str) -> None:
+    *names, folder = rest
     if what == "write":
         from ch07_deployment.example import example_model, real_images
 
-        write(name, example_model(), real_images(32), Path(folder))
+        model, images = example_model(), real_images(32)
+        for name in names:
+            write(name, model, images, Path(folder))
     else:
-        print(json.dumps(asdict(measure(name, Path(folder)))))
+        for name in names:
+            print(json.dumps(asdict(measure(name, Path(folder)))))
 
 
 if __name__ == "__main__":

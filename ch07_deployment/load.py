@@ -8,6 +8,13 @@ One after the other, each server in a process of its own with the same OMP_NUM_T
 and the client in another (`load_client`). All of them get the same JPEG files of 256
 pixels. The model alone has no server, no client and no decoding beside it. Nothing else
 should run meanwhile. `CPU each` is the server's CPU time for one answer.
+
+The last two columns are shares of the model alone. In that of the answers a second,
+what the client takes of the same cores is a loss, and so is a core that waits. That of
+the CPU time says which part of the server's work is the model: the rest is HTTP,
+unpacking photographs, and threads in each other's way. More than the second row has
+there, which is unpacking without any server, no server can reach. (Its answers a second
+are no such limit: its loop unpacks on one core while the other waits.)
 """
 
 import argparse
@@ -157,19 +164,21 @@ def _run(module: str, *arguments: str, **variables: str) -> list[str]:
 
 def table(rows: Sequence[Load]) -> str:
     """One line for each; the ratios are to the Flask form and to the model alone."""
+    nothing = Load("", math.nan, math.nan, math.nan, 0)
     flask, model = (
-        next((row.per_second for row in rows if row.name.startswith(name)), math.nan)
+        next((row for row in rows if row.name.startswith(name)), nothing)
         for name in (SERVERS["flask"][0], MODEL)
     )
     width = max(len(row.name) for row in rows)
     lines = [
         f"{'':{width}}  {'a second':>9}  {'50 %':>9}  {'99 %':>9}  errors  "
-        f"{'CPU each':>9}  {'Flask':>7}  {'model':>6}"
+        f"{'CPU each':>9}  {'Flask':>7}  {'model':>6}  {'by CPU':>6}"
     ]
     lines += [
         f"{row.name:{width}}  {row.per_second:9,.1f}  {row.p50_ms:6,.0f} ms  "
         f"{row.p99_ms:6,.0f} ms  {row.errors:6}  {row.cpu_ms:6.2f} ms  "
-        f"{row.per_second / flask:5.1f} x  {row.per_second / model:6.0%}"
+        f"{row.per_second / flask.per_second:5.1f} x  "
+        f"{row.per_second / model.per_second:6.0%}  {model.cpu_ms / row.cpu_ms:6.0%}"
         for row in rows
     ]
     return "\n".join(lines)

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from heapq import nlargest
 from pathlib import Path
 
 import torch
@@ -113,12 +114,9 @@ def create_app(served: ServedModel, limits: Limits | None = None) -> FastAPI:
         return await app.state.batcher(item)
 
     def to_json(answer: Answer, start: float) -> str:
-        best = answer.output.topk(min(TOP, len(labels)))
+        best = nlargest(TOP, zip(answer.output.tolist(), labels, strict=True))
         rows = ", ".join(
-            f'{{"label": {labels[index]}, "probability": {value:.6f}}}'
-            for value, index in zip(
-                best.values.tolist(), best.indices.tolist(), strict=True
-            )
+            f'{{"label": {label}, "probability": {value:.6f}}}' for value, label in best
         )
         took = 1000 * (time.perf_counter() - start)
         return (

@@ -12,7 +12,6 @@ run changes nothing.
 import argparse
 import asyncio
 import contextlib
-import os
 import re
 import sys
 import threading
@@ -26,12 +25,12 @@ from tqdm import tqdm
 
 from tests.colab_cell import put_first
 from tests.notebooks import (
-    ENVIRONMENT,
     METADATA,
     ROOT,
     name_of,
     notebook_paths,
     read,
+    set_environment,
     write,
 )
 
@@ -145,8 +144,7 @@ def main(argv: list[str] | None = None) -> int:
     if missing:
         parser.error(f"no such notebook: {', '.join(missing)}")
 
-    for variable, value in ENVIRONMENT.items():
-        os.environ.setdefault(variable, value)
+    set_environment()
     figures, failures = {}, {}
     bar = tqdm(paths, unit="notebook", disable=not sys.stderr.isatty())
     for path in bar:

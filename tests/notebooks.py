@@ -3,6 +3,7 @@
 import ast
 import os
 import re
+import sys
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -40,6 +41,17 @@ BADGE = (
     "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
     f"({COLAB}/blob/main/{{}})"  # the notebook's path goes between the braces
 )
+
+
+def set_environment() -> None:
+    """Set `ENVIRONMENT`, and keep bytecode even where the machine's settings forbid it.
+
+    Else each of a hundred kernels and of all their workers compiles its imports anew.
+    """
+    for variable, value in ENVIRONMENT.items():
+        os.environ.setdefault(variable, value)
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Dynamic batching: who runs together, who waits, who is turned away."""
 
 import asyncio
+import random
 import threading
 import time
 
@@ -204,6 +205,23 @@ def test_several_workers_run_at_the_same_time():
             await asyncio.gather(batched(item(0)), batched(item(1)))
 
     run(calls())
+
+
+def test_nobody_is_forgotten_whenever_they_come():
+    """Workers are woken by the first and by a full batch: those between count, too."""
+    model, moments = Recorder(), random.Random(0)
+
+    async def late(batched, i):
+        await asyncio.sleep(moments.uniform(0, 0.2))
+        return (await batched(item(i))).output[0].item()
+
+    async def calls():
+        options = {"max_batch": 4, "max_wait": 0.002, "workers": 2}
+        async with Batcher(model, **options) as batched:
+            return await asyncio.gather(*(late(batched, i) for i in range(300)))
+
+    assert run(calls()) == [2 * i for i in range(300)]
+    assert sum(model.sizes) == 300 and max(model.sizes) <= 4
 
 
 @pytest.mark.parametrize(

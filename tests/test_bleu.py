@@ -1,7 +1,6 @@
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from torchmetrics.text import BLEUScore
 
 from ch08_ecosystem.bleu import bleu_score, ngram_counts
 
@@ -23,19 +22,26 @@ def test_counts():
     }  # fmt: skip
 
 
-@given(PAIRS, st.integers(1, 4))
-def test_like_torchmetrics(pairs, max_n):
+@pytest.fixture(scope="module")
+def theirs():
+    from torchmetrics.text import BLEUScore  # here: it takes seconds, in each worker
+
+    return BLEUScore
+
+
+@given(pairs=PAIRS, max_n=st.integers(1, 4))
+def test_like_torchmetrics(theirs, pairs, max_n):
     candidates = [candidate for candidate, _ in pairs]
     references = [several for _, several in pairs]
     for candidate, several in pairs:  # of two as near, theirs is chosen otherwise
         gaps = sorted({abs(len(one) - len(candidate)) for one in several})
         assume(sum(abs(len(o) - len(candidate)) == gaps[0] for o in several) == 1)
-    theirs = BLEUScore(n_gram=max_n)(
+    expected = theirs(n_gram=max_n)(
         [" ".join(c) for c in candidates],
         [[" ".join(r) for r in s] for s in references],
     )
     assert bleu_score(candidates, references, max_n) == pytest.approx(
-        theirs.item(), abs=1e-5
+        expected.item(), abs=1e-5
     )
 
 

@@ -90,6 +90,25 @@ def test_the_same_seed_gives_the_same_network(data):
     assert_close(*weights)
 
 
+def test_the_first_layer_stays_in_32_bits():
+    model = Network((4, 4, 4)).eval()
+    seen = []
+    model.whiten.register_forward_hook(lambda module, x, y: seen.append(y))
+    x = torch.rand(2, 3, 32, 32)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert model(x).dtype == torch.bfloat16
+    assert_close(seen[0], model.whiten(x))
+
+
+def test_the_rates_are_in_proportion_to_the_channels():
+    def rates(channels: int) -> list[float]:
+        _, sgd = make_optimizers(Network((8, 8, channels)), Settings())
+        return [group["lr"] for group in sgd.param_groups]
+
+    assert rates(256) == [Settings.bias_lr, Settings.head_lr]
+    assert rates(64) == [Settings.bias_lr / 4, Settings.head_lr / 4]
+
+
 def test_it_learns_and_the_views_answer(data):
     torch.manual_seed(0)
     model = Network(NARROW.widths)

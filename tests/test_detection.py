@@ -6,7 +6,6 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from torchmetrics.detection import MeanAveragePrecision
 from torchvision.models import detection as models
 
 from ch01_intro.assets import AssetUnavailable, DamagedFile, Source
@@ -93,6 +92,8 @@ def test_saved_and_loaded_gives_the_same_boxes(batch, tmp_path):
 
 
 def test_an_image_without_objects(batch):
+    from torchmetrics.detection import MeanAveragePrecision  # here: it takes seconds
+
     image, size = batch[0][0], len(CLASSES)
     nothing = {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.int64)}
     check_targets([image], [nothing], size)

@@ -131,11 +131,12 @@ def test_a_server_that_is_away_is_counted_and_not_hammered():
 
 
 def test_the_table_compares_with_flask_and_the_model():
-    rows = [Load("the model alone, batches of 8", 400.0, 20, 21, 0),
+    rows = [Load("the model alone, batches of 8", 400.0, 20, 21, 0, 3),
             Load(SERVERS["flask"][0], 60.0, 500, 900, 2),
-            Load("mine", 300.0, 100, 150, 0, 4)]  # fmt: skip
+            Load("mine", 300.0, 100, 150, 0, 5)]  # fmt: skip
     lines = table(rows).splitlines()
-    assert " ".join(lines[3].split()) == "mine 300.0 100 ms 150 ms 0 4.00 ms 5.0 x 75%"
+    mine = "mine 300.0 100 ms 150 ms 0 5.00 ms 5.0 x 75% 60%"
+    assert " ".join(lines[3].split()) == mine
     assert len({len(line) for line in lines}) == 1
     assert "nan" in table(rows[2:])  # nothing to compare with
 

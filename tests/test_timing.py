@@ -1,5 +1,6 @@
 """Timing: who is slower, by about how much, and in what order the calls come."""
 
+import logging
 import time
 
 import pytest
@@ -51,3 +52,15 @@ def test_nothing_to_measure_is_an_error():
 def test_no_compiler_is_noticed(monkeypatch):
     monkeypatch.setenv("PATH", "")
     assert not can_compile()
+
+
+def test_the_compiler_does_not_remark_that_there_is_no_gpu():
+    logger = logging.getLogger("torch.utils.cpp_extension")
+    before = logger.level
+    try:
+        logger.setLevel(logging.WARNING)
+        can_compile()
+        assert not logger.isEnabledFor(logging.WARNING)
+        assert logger.isEnabledFor(logging.ERROR)
+    finally:
+        logger.setLevel(before)

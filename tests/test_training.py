@@ -203,6 +203,24 @@ def test_bfloat16_trains_too():
     assert {p.dtype for p in model.parameters()} == {torch.float32}
 
 
+def test_a_step_that_float16_skips_does_not_move_the_schedule():
+    model = network()
+    optimizer, taken = sgd(model, lr=0.001), []
+    optimizer.register_step_post_hook(lambda *_: taken.append(1))
+    scheduler = StepLR(optimizer, step_size=1)
+    quick(
+        model,
+        DataLoader(blobs(), batch_size=12),
+        optimizer=optimizer,
+        scheduler=scheduler,
+        epochs=1,
+        loss=lambda outputs, targets: 50 * F.cross_entropy(outputs, targets),
+        amp=torch.float16,  # the first gradients, times 65536, are infinite
+    )
+    assert 0 < len(taken) < 8
+    assert scheduler.last_epoch == len(taken)
+
+
 def test_inputs_can_be_several_or_named():
     class Sum(nn.Module):
         def __init__(self) -> None:
