@@ -2,10 +2,12 @@
 
 import pytest
 
+from tests import warm_kernels
 from tests.notebooks import set_environment
 from tests.order import longest_first
 
 set_environment()
+warm_kernels.use()
 
 
 @pytest.hookimpl(trylast=True)

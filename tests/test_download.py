@@ -463,7 +463,8 @@ def test_interrupted_before_the_answer(path, monkeypatch):
 
 
 CLIENT = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job of a shell ignores it
 from ch01_intro.download import download
 download(sys.argv[1], sys.argv[2], sha256=sys.argv[3], timeout=20)
 """

@@ -49,7 +49,9 @@ def test_it_saves_what_ran_and_leaves_what_failed(
     assert execute.main([str(failing), str(notebook)]) == 1
     said = capfd.readouterr()
     assert "98_failing.ipynb failed" in said.err and "ZeroDivisionError" in said.err
-    assert said.err.startswith("\n"), "something before the failures"
+    above = said.err.partition("\nch01_intro/98_failing.ipynb failed")[0]
+    # A kernel's last message can come when its socket is closed already.
+    assert not above.partition("ERROR:tornado.general")[0], "more than the failures"
     assert "99_sample.ipynb" in said.out
     assert failing.read_bytes() == before
     assert set(notebook.parent.iterdir()) == {failing, notebook}

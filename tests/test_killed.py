@@ -5,39 +5,45 @@ PYTORCH_BOOK_STRESS=1 pytest tests/test_killed.py     # 25 kills instead of 3
 
 import os
 import random
-import subprocess
-import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from ch03_deep_learning.checkpoints import load_checkpoint
+from tests import warm
 from tests.notebooks import ROOT
 
 KILLS = 25 if os.environ.get("PYTORCH_BOOK_STRESS") else 3
 
 
-def start(checkpoint: Path) -> subprocess.Popen:
-    return subprocess.Popen(
-        [sys.executable, "-m", "tests.victim", str(checkpoint)],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        encoding="utf-8",
-    )
+@contextmanager
+def running(checkpoint: Path) -> Iterator[tuple[warm.Program, TextIO]]:
+    """The run, and what it writes."""
+    ours, its = os.pipe()
+    with os.fdopen(ours, encoding="utf-8") as lines:
+        with os.fdopen(its, "wb") as stdout:
+            program = warm.start(
+                ["-m", "tests.victim", checkpoint], cwd=ROOT, stdout=stdout
+            )
+        yield program, lines
+        program.wait()
 
 
 def finish(checkpoint: Path) -> str:
     """Run to the end; return the line with the weights."""
-    with start(checkpoint) as process:
-        lines = process.stdout.read().splitlines()
-    assert process.returncode == 0
-    return lines[-1]
+    with running(checkpoint) as (program, lines):
+        last = lines.read().splitlines()[-1]
+    assert program.returncode == 0
+    return last
 
 
 def kill_somewhere(checkpoint: Path, chance: random.Random) -> str:
     """Start, wait for some batches and some milliseconds more, and kill; "" if it was
     killed, else the last line of a run that was done before."""
-    with start(checkpoint) as process:
-        for line in process.stdout:
+    with running(checkpoint) as (program, lines):
+        for line in lines:
             if line.startswith("weights"):
                 return line.rstrip()
             if line == "ready\n":
@@ -46,7 +52,7 @@ def kill_somewhere(checkpoint: Path, chance: random.Random) -> str:
                 continue
             else:
                 time.sleep(chance.uniform(0, 0.02))  # in the step, or while it writes
-                process.kill()
+                program.kill()
                 break
     return ""
 

@@ -1,35 +1,29 @@
 """Each cell with the tag `snippet` runs alone; the runner that says so is strict."""
 
 import time
-from collections.abc import Iterator
 
 import psutil
 import pytest
 
 from tests.notebooks import Cell, all_code_cells
-from tests.snippets import FORKS, Runner
+from tests.snippets import run
+from tests.warm import FORKS
 
 SNIPPETS = [cell for cell in all_code_cells() if "snippet" in cell.tags]
 needs_fork = pytest.mark.skipif(not FORKS, reason="no fork, or not a safe one")
 
 
-@pytest.fixture(scope="module")
-def runner() -> Iterator[Runner]:
-    with Runner() as runner:
-        yield runner
-
-
 @pytest.mark.parametrize("cell", SNIPPETS, ids=lambda cell: cell.where)
-def test_snippet_runs_alone(runner: Runner, cell: Cell):
-    problem = runner.run(cell.source).problem
+def test_snippet_runs_alone(cell: Cell):
+    problem = run(cell.source).problem
     assert not problem, f"{cell.where}: {problem}"
 
 
 # The runner itself
 
 
-def test_what_is_printed_is_kept(runner: Runner):
-    result = runner.run("import torch\nprint(torch.ones(2), '×')")
+def test_what_is_printed_is_kept():
+    result = run("import torch\nprint(torch.ones(2), '×')")
     assert result.problem == ""
     assert result.stdout == "tensor([1., 1.]) ×\n"
 
@@ -59,8 +53,8 @@ def test_what_is_printed_is_kept(runner: Runner):
     ],
     ids=lambda text: text.splitlines()[0],
 )
-def test_a_bad_snippet_is_reported(runner: Runner, source: str, complaint: str):
-    assert complaint in runner.run(source).problem
+def test_a_bad_snippet_is_reported(source: str, complaint: str):
+    assert complaint in run(source).problem
 
 
 @pytest.mark.parametrize(
@@ -78,46 +72,45 @@ def test_a_bad_snippet_is_reported(runner: Runner, source: str, complaint: str):
     ],
     ids=lambda text: text.splitlines()[0],
 )
-def test_a_good_snippet_passes(runner: Runner, source: str):
-    assert runner.run(source).problem == ""
+def test_a_good_snippet_passes(source: str):
+    assert run(source).problem == ""
 
 
-def test_nothing_goes_from_one_snippet_to_the_next(runner: Runner):
+def test_nothing_goes_from_one_snippet_to_the_next():
     leave = "import torch; torch.set_default_dtype(torch.float64); left = 1"
-    assert runner.run(leave).problem == ""
+    assert run(leave).problem == ""
     look = "import torch; print(torch.get_default_dtype(), 'left' in dir())"
-    assert runner.run(look).stdout == "torch.float32 False\n"
+    assert run(look).stdout == "torch.float32 False\n"
 
 
-def test_torchvision_is_there_only_for_those_that_name_it(runner: Runner):
+def test_torchvision_is_there_only_for_those_that_name_it():
     look = "import sys; print('torch' + 'vision' in sys.modules)"
-    assert runner.run("import torchvision").problem == ""
-    assert runner.run(look).stdout == "False\n"
+    assert run("import torchvision").problem == ""
+    assert run(look).stdout == "False\n"
 
 
 @pytest.mark.parametrize("forks", [pytest.param(True, marks=needs_fork), False])
-def test_an_endless_snippet_is_stopped_with_its_children(runner: Runner, forks: bool):
+def test_an_endless_snippet_is_stopped_with_its_children(forks: bool):
     source = """
 import subprocess, sys, time
 child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
 print(child.pid, flush=True)
 time.sleep(60)
 """
-    with Runner(forks=False) as other:
-        result = (runner if forks else other).run(source, limit=5)
+    result = run(source, limit=5, forks=forks)
     assert "time limit" in result.problem
     assert ends(int(result.stdout))
 
 
 @needs_fork
-def test_children_left_behind_are_ended(runner: Runner):
+def test_children_left_behind_are_ended():
     source = """
 import os, time
 pid = os.fork()
 time.sleep(0 if pid else 60)
 print(pid)
 """
-    result = runner.run(source)
+    result = run(source)
     assert result.problem == ""
     assert ends(int(result.stdout))
 
@@ -144,6 +137,5 @@ def ends(pid: int) -> bool:
     ],
 )
 def test_without_fork_it_is_as_strict(source: str, complaint: str):
-    with Runner(forks=False) as runner:
-        problem = runner.run(source).problem
+    problem = run(source, forks=False).problem
     assert complaint in problem and bool(complaint) == bool(problem)

@@ -1,0 +1,169 @@
+"""Programs that are forked behave as those of a new interpreter, and end as they do."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+
+import nbval.kernel
+import psutil
+import pytest
+from jupyter_client.manager import start_new_kernel
+
+from tests import warm, warm_kernels
+from tests.alive import alive
+
+both = pytest.mark.parametrize(
+    "forks",
+    [
+        pytest.param(
+            True,
+            marks=pytest.mark.skipif(
+                not warm.FORKS, reason="no fork, or not a safe one"
+            ),
+        ),
+        False,
+    ],
+)
+needs_fork = pytest.mark.skipif(not warm.FORKS, reason="no fork, or not a safe one")
+ABOUT = """
+import json, os, sys
+print(json.dumps({
+    "argv": sys.argv,
+    "name": __name__,
+    "folder": os.getcwd(),
+    "path": sys.path,
+    "more": os.environ.get("MORE"),
+    "leader": not hasattr(os, "getsid") or os.getsid(0) == os.getpid(),
+}))
+"""
+
+
+def test_it_is_what_python_would_start(tmp_path):
+    (tmp_path / "about.py").write_text(ABOUT)
+    env = os.environ | {"MORE": "yes"}
+    for arguments in (["-c", ABOUT, "-x", "1"], ["-m", "about", "2"], ["about.py"]):
+        where = {"cwd": tmp_path, "env": env}
+        forked, new = (
+            json.loads(warm.run(arguments, forks=forks, **where).stdout)
+            for forks in (warm.FORKS, False)
+        )
+        assert forked == new
+        assert forked["more"] == "yes" and forked["argv"][1:] == arguments[2:]
+
+
+@both
+@pytest.mark.parametrize(
+    ("code", "exit_code", "last"),
+    [
+        ("print(1)", 0, ""),
+        ("import sys; sys.exit(3)", 3, ""),
+        ("raise SystemExit('no such thing')", 1, "no such thing"),
+        ("1 / 0", 1, "ZeroDivisionError: division by zero"),
+        ("import os; os.kill(os.getpid(), 9)", -9, ""),
+        ("input()", 1, "EOFError: EOF when reading a line"),
+        ("import atexit, sys; atexit.register(print, 'ä', file=sys.stderr)", 0, "ä"),
+    ],
+)
+def test_how_it_ends(forks, code, exit_code, last):
+    done = warm.run(["-c", code], forks=forks, env=os.environ | {"PYTHONUTF8": "1"})
+    assert done.returncode == exit_code
+    assert ["", *done.stderr.splitlines()][-1] == last
+
+
+@both
+def test_its_time_is_over_with_all_that_it_started(forks, tmp_path):
+    code = (
+        "import pathlib, subprocess, sys\n"
+        "code = 'import time; time.sleep(60)'\n"
+        "child = subprocess.Popen([sys.executable, '-c', code])\n"
+        "pathlib.Path('pid').write_text(str(child.pid))\nchild.wait()"
+    )
+    with pytest.raises(subprocess.TimeoutExpired):
+        warm.run(["-c", code], forks=forks, cwd=tmp_path, timeout=3)
+    pid = int((tmp_path / "pid").read_text())
+    for _ in range(100):
+        if not psutil.pid_exists(pid) or not alive(psutil.Process(pid)):
+            return
+        time.sleep(0.1)
+    raise AssertionError("its child goes on")
+
+
+@needs_fork
+def test_nothing_goes_from_one_to_the_next():
+    leave = "import numpy, os, torch; torch.set_default_dtype(torch.float64)\n"
+    leave += "os.environ['LEFT'] = '1'; torch.left = numpy.left = 1"
+    look = "import numpy, os, torch; print(torch.get_default_dtype(), 'LEFT' in "
+    look += "os.environ, hasattr(torch, 'left'), numpy.random.rand())"
+    assert warm.run(["-c", leave]).returncode == 0
+    first, second = (warm.run(["-c", look]).stdout for _ in range(2))
+    assert first.startswith("torch.float32 False False 0.")
+    assert first != second, "both drew the same number"
+
+
+@needs_fork
+def test_it_does_not_import_what_is_there(tmp_path):
+    code = "import sys; print(*('torch' in sys.modules, 'torchvision' in sys.modules))"
+    assert warm.run(["-c", code]).stdout == "True True\n"
+    assert warm.run(["-c", code], modules=("json",)).stdout == "False False\n"
+
+
+@needs_fork
+def test_what_packages_read_early_asks_for_another_server():
+    env = dict(os.environ)
+    pids = [
+        warm.server(env | more, ("json",)).pid
+        for more in ({}, {"HOME": "/"}, {"OMP_NUM_THREADS": "7"})
+    ]
+    assert pids[0] == pids[1] != pids[2]
+
+
+@needs_fork
+def test_signals_and_a_server_that_ends():
+    env = os.environ | {"MKL_NUM_THREADS": "3"}
+    program = warm.start(
+        ["-c", "import time; time.sleep(60)"], env=env, modules=("json",)
+    )
+    while os.getpgid(program.pid) != program.pid:  # it is on its way
+        time.sleep(0.01)
+    time.sleep(0.5)
+    assert program.poll() is None
+    program.send_signal(signal.SIGINT)
+    assert program.wait(20) in (1, -signal.SIGINT)  # a KeyboardInterrupt
+    server = warm.server(env, ("json",))
+    server.close()
+    with pytest.raises(RuntimeError, match="ended"):
+        warm.start(["-c", "pass"], env=env, modules=("json",))
+
+
+def in_kernel(manager_and_client, code: str) -> str:
+    manager, client = manager_and_client
+    try:
+        said = []
+        client.execute_interactive(
+            code,
+            timeout=120,
+            output_hook=lambda m: said.append(m["content"].get("text", "")),
+        )
+        return "".join(said)
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+
+
+def test_a_kernel_of_nbval_is_as_a_new_one(tmp_path):
+    code = """
+import os, sys
+print(sys.path, os.getcwd(), __name__, os.environ["MPLBACKEND"], sys.argv[0][-20:])
+import matplotlib.pyplot as plt
+plt.figure()
+print(plt.get_backend())
+print("torchvision" in sys.modules)
+"""
+    where = {"cwd": str(tmp_path), "kernel_name": nbval.kernel.CURRENT_ENV_KERNEL_NAME}
+    warm_one = in_kernel(nbval.kernel.start_new_kernel(**where), code)
+    new_one = in_kernel(start_new_kernel(cwd=str(tmp_path)), code)
+    assert warm_one.replace("True\n", "False\n") == new_one
+    assert warm_one.endswith("True\n") is warm.FORKS
+    assert new_one.count(warm_kernels.INLINE.removeprefix("module://")) == 2

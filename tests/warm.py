@@ -1,0 +1,313 @@
+"""Start Python programs out of a process that has imported the heavy packages already.
+
+To import torch and torchvision takes seconds of a core, and the tests start hundreds of
+programs: a kernel for each notebook, commands, snippets, training runs that are killed.
+On Linux a server process imports the packages once and forks for each program. The
+program has its own session, environment, folder and arguments, and nothing of another
+one; only modules that were imported before it began are there at once. Elsewhere, where
+a fork is missing or unsafe, each program gets a new interpreter.
+
+This file imports the standard library only: the server runs it by its path.
+"""
+
+import atexit
+import contextlib
+import gc
+import importlib
+import json
+import os
+import runpy
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+FORKS = sys.platform == "linux"
+PRELOADED = (
+    "numpy",
+    "PIL.Image",
+    "torch",
+    "torchvision.transforms.v2",
+    "torch._dynamo",
+    "matplotlib.figure",
+    "matplotlib.backends.backend_agg",
+)
+# What packages read while they are imported: another value asks for another server.
+READ_EARLY = ("OMP_", "MKL_", "CUDA_", "MPL", "PYTHON", "TORCH")
+LARGEST = 1 << 20  # bytes of a message
+
+
+class Program:
+    """A program that runs: what `subprocess.Popen` offers, without pipes.
+
+    Attributes:
+        pid: its process, which leads a session and a process group of its own.
+        returncode: as of `Popen`; None while it runs, as far as `poll` has seen.
+    """
+
+    stdin = stdout = stderr = None
+
+    def __init__(self, server: "Server", pid: int) -> None:
+        self._server, self.pid = server, pid
+        self.returncode: int | None = None
+
+    def poll(self) -> int | None:
+        if self.returncode is None:
+            self.returncode = self._server.ask({"poll": self.pid})
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        end = None if timeout is None else time.monotonic() + timeout
+        pause = 0.001
+        while self.poll() is None:
+            if end is not None and time.monotonic() > end:
+                raise subprocess.TimeoutExpired(f"process {self.pid}", timeout)
+            time.sleep(pause)
+            pause = min(2 * pause, 0.05)
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+
+class Server:
+    """A process that has imported `modules` and forks; it ends with this one."""
+
+    def __init__(self, modules: tuple[str, ...], env: dict[str, str]) -> None:
+        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._lock = threading.Lock()
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, __file__, str(theirs.fileno()), *modules],
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+            )
+        self.pid = self._process.pid
+        atexit.register(self.close)
+
+    def close(self) -> None:
+        """End it; what it started goes on."""
+        self._socket.close()
+        self._process.kill()
+        self._process.wait()
+
+    def ask(self, order: dict[str, object], files: tuple[int, ...] = ()):
+        """Send the order and open files; the answer.
+
+        Raises:
+            RuntimeError: if the server has ended.
+        """
+        with self._lock:
+            try:
+                socket.send_fds(self._socket, [json.dumps(order).encode()], files)
+                answer = self._socket.recv(LARGEST)
+            except OSError:
+                answer = b""
+        if not answer:
+            raise RuntimeError(f"the server ended: {self._process.wait()}")
+        return json.loads(answer)
+
+
+_servers: dict[tuple, Server] = {}
+
+
+def server(env: dict[str, str], modules: tuple[str, ...] = PRELOADED) -> Server:
+    """The server for programs of this environment; it is started where there is none.
+
+    Args:
+        env: the program's environment.
+        modules: what the server has imported.
+    """
+    early = {k: v for k, v in env.items() if k.startswith(READ_EARLY)}
+    key = (modules, *sorted(early.items()))
+    if key not in _servers:
+        _servers[key] = Server(modules, env)
+    return _servers[key]
+
+
+def start(
+    arguments: list[str],
+    *,
+    cwd: str | Path | None = None,
+    env: dict[str, str] | None = None,
+    stdin: int = subprocess.DEVNULL,
+    stdout: int | None = None,
+    stderr: int | None = None,
+    modules: tuple[str, ...] = PRELOADED,
+    forks: bool = FORKS,
+) -> Program | subprocess.Popen:
+    """Start `python *arguments`.
+
+    Args:
+        arguments: "-m" and a module, or "-c" and code, or a file; then its arguments.
+        cwd: its folder; this process's one by default.
+        env: its environment; this process's one by default.
+        stdin, stdout, stderr: open files or their numbers, or `subprocess.DEVNULL`; for
+            the last two None is what this process has.
+        modules: what it finds imported.
+        forks: whether it is forked, or gets a new interpreter.
+    """
+    arguments = [str(argument) for argument in arguments]
+    env = dict(os.environ if env is None else env)
+    cwd = str(Path.cwd() if cwd is None else cwd)
+    if not forks:
+        return subprocess.Popen(
+            [sys.executable, *arguments],
+            cwd=cwd,
+            env=env,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            start_new_session=True,
+        )
+    with contextlib.ExitStack() as stack:
+        null = stack.enter_context(Path(os.devnull).open("r+b"))
+        files = []
+        for number, file in enumerate((stdin, stdout, stderr)):
+            file = number if file is None else file
+            file = null if file == subprocess.DEVNULL else file
+            files.append(file if isinstance(file, int) else file.fileno())
+        ours = server(env, modules)
+        pid = ours.ask({"run": arguments, "cwd": cwd, "env": env}, tuple(files))
+    return Program(ours, pid)
+
+
+def run(
+    arguments: list[str],
+    *,
+    timeout: float | None = None,
+    check: bool = False,
+    **where: object,
+) -> subprocess.CompletedProcess:
+    """Run `python *arguments` to its end; what it wrote is in `stdout` and `stderr`.
+
+    Args:
+        arguments: as of `start`, which takes `where` as well.
+        timeout: seconds after which it is killed, with all that it started.
+        check: whether another exit code than 0 is an error.
+
+    Raises:
+        subprocess.TimeoutExpired: if it was killed.
+        subprocess.CalledProcessError: if that was asked for.
+    """
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        program = start(arguments, stdout=out, stderr=err, **where)
+        try:
+            code = program.wait(timeout)
+        except BaseException:
+            end(program)
+            raise
+        said = []
+        for file in (out, err):
+            file.seek(0)
+            said.append(file.read().decode("utf-8", errors="replace"))
+    done = subprocess.CompletedProcess([sys.executable, *arguments], code, *said)
+    if check:
+        done.check_returncode()
+    return done
+
+
+def end(program: Program | subprocess.Popen) -> None:
+    """End the program and, where there are process groups, what it started."""
+    with contextlib.suppress(ProcessLookupError, AttributeError):
+        os.killpg(program.pid, signal.SIGKILL)
+    program.kill()
+    program.wait()
+
+
+# In the server, and in the programs
+
+
+def serve(connection: socket.socket) -> list[str]:
+    """Answer orders until nobody asks; in each fork: the arguments of its program."""
+    while True:
+        message, files, *_ = socket.recv_fds(connection, LARGEST, 3)
+        if not message:
+            os._exit(0)  # its own way out takes seconds
+        order = json.loads(message)
+        if "poll" in order:
+            pid, status = os.waitpid(order["poll"], os.WNOHANG)
+            answer = os.waitstatus_to_exitcode(status) if pid else None
+        elif not (answer := os.fork()):
+            connection.close()
+            become(order, files)
+            return order["run"]
+        for file in files:
+            os.close(file)
+        connection.send(json.dumps(answer).encode())
+
+
+def become(order: dict, files: list[int]) -> None:
+    """Make of this fork the process that was asked for."""
+    os.setsid()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number, file in enumerate(files):
+        os.dup2(file, number)
+        os.close(file)
+    os.chdir(order["cwd"])
+    os.environ.clear()
+    os.environ.update(order["env"])
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed()  # else each program draws the same numbers
+
+
+def main(arguments: list[str]) -> None:
+    """As `python *arguments` does; nothing of this file is in the way."""
+    first, *rest = arguments
+    if first == "-m":
+        sys.argv[:] = rest
+        sys.path.insert(0, str(Path.cwd()))
+        runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
+    elif first == "-c":
+        sys.argv[:] = ["-c", *rest[1:]]
+        sys.path.insert(0, "")
+        exec(compile(rest[0], "<string>", "exec"), {"__name__": "__main__"})
+    else:
+        sys.argv[:] = arguments
+        sys.path.insert(0, str(Path(first).resolve().parent))
+        runpy.run_path(first, run_name="__main__")
+
+
+def leave(arguments: list[str]) -> None:
+    """Do it and end as an interpreter does, but leave the memory to the system.
+
+    To take hundreds of modules apart would cost a third of a second each time.
+    """
+    code = 0
+    try:
+        main(arguments)
+    except SystemExit as error:
+        code = error.code
+        if not isinstance(code, int | None):
+            print(code, file=sys.stderr)
+            code = 1
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        code = 1
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code or 0)
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for those who ask
+    sys.path.pop(0)
+    for module in sys.argv[2:]:
+        importlib.import_module(module)
+    gc.freeze()
+    leave(serve(socket.socket(fileno=int(sys.argv[1]))))
