@@ -15,7 +15,7 @@ from tests import warm
 
 ALONE = Path(__file__).with_name("alone.py")
 LIMIT = 600.0  # seconds; most take one, but a loaded machine can be 50 times slower
-# torch._dynamo and torchvision import hundreds of torch's own modules, so that a snippet
+# torch._dynamo and torchvision import hundreds of torch's modules, so that a snippet
 # could use one without importing it. Only snippets that have them anyway start there:
 # an optimizer imports the first one, by its first step.
 PRELOADED = {

@@ -89,7 +89,7 @@ def test_a_pupil_learns_what_the_teacher_says_and_not_the_labels():
 
 def test_the_command_trains_measures_and_writes(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("PYTORCH_BOOK_DATA", str(tmp_path))
-    write_cifar10(tmp_path, 300)
+    write_cifar10(tmp_path, 60)
     large, output = tmp_path / "teacher.pt", tmp_path / "made.pt"
     trial = ["--epochs", "1", "--limit", "40", "--lr", "0.01"]
     train_network.main([*trial, "--output", str(large), "--depth", "2", "--widen", "2"])
@@ -103,7 +103,7 @@ def test_the_command_trains_measures_and_writes(tmp_path, monkeypatch, capsys):
 
 def test_a_teacher_that_is_no_file(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTORCH_BOOK_DATA", str(tmp_path))
-    write_cifar10(tmp_path, 300)
+    write_cifar10(tmp_path, 60)
     missing = ["--teacher", str(tmp_path / "no.pt")]
     with pytest.raises(FileNotFoundError, match="train_network"):
         train_network.main(["--epochs", "1", "--limit", "40", *missing])

@@ -24,6 +24,7 @@ import sys
 import tempfile
 import threading
 import time
+import warnings
 from pathlib import Path
 
 FORKS = sys.platform == "linux"
@@ -241,13 +242,20 @@ def serve(connection: socket.socket) -> list[str]:
         if "poll" in order:
             pid, status = os.waitpid(order["poll"], os.WNOHANG)
             answer = os.waitstatus_to_exitcode(status) if pid else None
-        elif not (answer := os.fork()):
+        elif not (answer := fork()):
             connection.close()
             become(order, files)
             return order["run"]
         for file in files:
             os.close(file)
         connection.send(json.dumps(answer).encode())
+
+
+def fork() -> int:
+    """`os.fork`; since 3.12 Python warns where a library has threads: OpenBLAS has."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return os.fork()
 
 
 def become(order: dict, files: list[int]) -> None:
