@@ -1,4 +1,7 @@
-"""Whether a process that a test started is still there."""
+"""Whether a process that a test started is still there; waiting for something."""
+
+import time
+from collections.abc import Callable
 
 import psutil
 
@@ -9,3 +12,24 @@ def alive(process: psutil.Process) -> bool:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+def ends(pid: int, seconds: float = 10) -> bool:
+    """Whether the process has ended, or does so within `seconds`."""
+    end = time.monotonic() + seconds
+    while psutil.pid_exists(pid) and time.monotonic() < end:
+        try:
+            if not alive(psutil.Process(pid)):
+                return True
+        except psutil.NoSuchProcess:
+            return True
+        time.sleep(0.1)
+    return not psutil.pid_exists(pid)
+
+
+def until(true: Callable[[], bool], seconds: float, what: str = "it") -> None:
+    """Wait until it is true; after `seconds` that is an `AssertionError`."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, f"after {seconds:g} s there is no {what}"
+        time.sleep(0.1)

@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 
@@ -23,7 +22,7 @@ from ray.exceptions import ActorDiedError
 
 from ch07_deployment.processes import free_port, running, stop
 from ch07_deployment.ray_serve_form import TRIES, application, ask, check_fits
-from tests.alive import alive
+from tests.alive import alive, until
 
 THERE = {"CPU": 2, "GPU": 0}
 
@@ -96,13 +95,6 @@ def png(pixels: torch.Tensor) -> bytes:
     return file.getvalue()
 
 
-def until(condition, seconds=240):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not come about"
-        time.sleep(0.2)
-
-
 def test_a_replica_is_killed_under_load_and_no_request_fails():
     files, expected = rounded_images(32)
     port, over, answers = free_port(), threading.Event(), []
@@ -152,9 +144,9 @@ def test_a_replica_is_killed_under_load_and_no_request_fails():
         with ThreadPoolExecutor(12) as pool:
             clients = [pool.submit(client, i) for i in range(12)]
             try:
-                until(lambda: len(processes()) == 2)
+                until(lambda: len(processes()) == 2, 240)
                 psutil.Process(first).kill()
-                until(lambda: len(processes()) == 3)
+                until(lambda: len(processes()) == 3, 240)
             finally:
                 over.set()
         for done in clients:
@@ -166,4 +158,4 @@ def test_a_replica_is_killed_under_load_and_no_request_fails():
         assert len(family) > 5 and processes() - {first} <= {p.pid for p in family}
         code = stop(server.process, seconds=120)
         assert code == 0 or os.name == "nt", server.log()
-    until(lambda: not any(map(alive, family)), seconds=30)
+    until(lambda: not any(map(alive, family)), 30)

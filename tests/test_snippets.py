@@ -1,10 +1,8 @@
 """Each cell with the tag `snippet` runs alone; the runner that says so is strict."""
 
-import time
-
-import psutil
 import pytest
 
+from tests.alive import ends
 from tests.notebooks import Cell, all_code_cells
 from tests.snippets import run
 from tests.warm import FORKS
@@ -113,18 +111,6 @@ print(pid)
     result = run(source)
     assert result.problem == ""
     assert ends(int(result.stdout))
-
-
-def ends(pid: int) -> bool:
-    """Whether the process has ended, or does so within seconds."""
-    for _ in range(100):
-        try:
-            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
-                return True
-        except psutil.NoSuchProcess:
-            return True
-        time.sleep(0.1)
-    return False
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,6 @@
 
 import io
 import re
-import time
-from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -11,6 +9,7 @@ from PIL import Image
 
 from ch07_deployment.processes import free_port, running
 from ch08_ecosystem.logged_run import log_run
+from tests.alive import until
 
 PATIENCE = 30  # seconds for a tab to be filled
 
@@ -51,13 +50,6 @@ def tab(page, request):
     return page
 
 
-def until(true: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + PATIENCE
-    while not true():
-        assert time.monotonic() < end, f"after {PATIENCE} s there is no {what}"
-        time.sleep(0.1)
-
-
 def colour(locator) -> float:
     """The share of an element's pixels that are neither grey nor white nor black."""
     pixels = np.asarray(Image.open(io.BytesIO(locator.screenshot())).convert("RGB"))
@@ -66,7 +58,7 @@ def colour(locator) -> float:
 
 def drawn(locator, share: float = 0.001) -> None:
     locator.wait_for()
-    until(lambda: colour(locator) > share, f"drawing in {locator}")
+    until(lambda: colour(locator) > share, PATIENCE, f"drawing in {locator}")
 
 
 def test_timeseries(tab):
@@ -84,7 +76,9 @@ def test_scalars(tab):
 def test_images(tab):
     image = tab.locator("tf-image-loader img").first
     image.wait_for()
-    until(lambda: image.evaluate("image => image.naturalWidth") > 500, "figure")
+    until(
+        lambda: image.evaluate("image => image.naturalWidth") > 500, PATIENCE, "figure"
+    )
     drawn(image, 0.05)
 
 
@@ -130,7 +124,7 @@ def test_projector(tab):
         picture = Image.open(io.BytesIO(scatter.screenshot())).convert("L")
         return float((np.asarray(picture) < 100).mean())
 
-    until(lambda: dark() > 0.001, "cloud of digits")
+    until(lambda: dark() > 0.001, PATIENCE, "cloud of digits")
     inner.get_by_text(re.compile(r"\b360\b")).first.wait_for()
 
 
@@ -141,7 +135,11 @@ def test_mesh(tab):
 def test_audio(tab):
     sound = tab.locator("tf-audio-loader audio").first
     sound.wait_for()
-    until(lambda: abs((sound.evaluate("a => a.duration") or 0) - 2) < 0.1, "tone")
+    until(
+        lambda: abs((sound.evaluate("a => a.duration") or 0) - 2) < 0.1,
+        PATIENCE,
+        "tone",
+    )
 
 
 def test_custom_scalars(tab):

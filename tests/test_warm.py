@@ -7,12 +7,11 @@ import subprocess
 import time
 
 import nbval.kernel
-import psutil
 import pytest
 from jupyter_client.manager import start_new_kernel
 
 from tests import warm, warm_kernels
-from tests.alive import alive
+from tests.alive import ends
 
 both = pytest.mark.parametrize(
     "forks",
@@ -64,6 +63,12 @@ def test_it_is_what_python_would_start(tmp_path):
         ("import os; os.kill(os.getpid(), 9)", -9, ""),
         ("input()", 1, "EOFError: EOF when reading a line"),
         ("import atexit, sys; atexit.register(print, 'ä', file=sys.stderr)", 0, "ä"),
+        (
+            "import sys, threading as t\n"
+            "t.Timer(0.2, print, ['late'], {'file': sys.stderr}).start()",
+            0,
+            "late",
+        ),
     ],
 )
 def test_how_it_ends(forks, code, exit_code, last):
@@ -82,12 +87,7 @@ def test_its_time_is_over_with_all_that_it_started(forks, tmp_path):
     )
     with pytest.raises(subprocess.TimeoutExpired):
         warm.run(["-c", code], forks=forks, cwd=tmp_path, timeout=3)
-    pid = int((tmp_path / "pid").read_text())
-    for _ in range(100):
-        if not psutil.pid_exists(pid) or not alive(psutil.Process(pid)):
-            return
-        time.sleep(0.1)
-    raise AssertionError("its child goes on")
+    assert ends(int((tmp_path / "pid").read_text())), "its child goes on"
 
 
 @needs_fork
