@@ -16,15 +16,14 @@ def alive(process: psutil.Process) -> bool:
 
 def ends(pid: int, seconds: float = 10) -> bool:
     """Whether the process has ended, or does so within `seconds`."""
+    try:
+        process = psutil.Process(pid)
+    except psutil.NoSuchProcess:
+        return True
     end = time.monotonic() + seconds
-    while psutil.pid_exists(pid) and time.monotonic() < end:
-        try:
-            if not alive(psutil.Process(pid)):
-                return True
-        except psutil.NoSuchProcess:
-            return True
+    while alive(process) and time.monotonic() < end:
         time.sleep(0.1)
-    return not psutil.pid_exists(pid)
+    return not alive(process)
 
 
 def until(true: Callable[[], bool], seconds: float, what: str = "it") -> None:

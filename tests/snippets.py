@@ -18,11 +18,8 @@ LIMIT = 600.0  # seconds; most take one, but a loaded machine can be 50 times sl
 # torch._dynamo and torchvision import hundreds of torch's modules, so that a snippet
 # could use one without importing it. Only snippets that have them anyway start there:
 # an optimizer imports the first one, by its first step.
-PRELOADED = {
-    "torchvision": ("numpy", "torch", "matplotlib.pyplot", "torchvision"),
-    "optim": ("numpy", "torch", "matplotlib.pyplot", "torch._dynamo"),
-    "": ("numpy", "torch", "matplotlib.pyplot"),
-}
+PRELOADED = ("numpy", "torch", "matplotlib.pyplot")
+HEAVIER = {"torchvision": "torchvision", "optim": "torch._dynamo"}  # by a word
 
 
 @dataclass(frozen=True)
@@ -50,6 +47,14 @@ class Result:
         return f"{what}\n--- stdout\n{self.stdout}\n--- stderr\n{self.stderr}"
 
 
+def modules_for(source: str) -> tuple[str, ...]:
+    """What is imported before the snippet begins."""
+    for word, module in HEAVIER.items():
+        if word in source:
+            return (*PRELOADED, module)
+    return PRELOADED
+
+
 def run(source: str, *, limit: float = LIMIT, forks: bool = warm.FORKS) -> Result:
     """Run it, for `limit` seconds at most, and end what it left running."""
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
@@ -64,7 +69,7 @@ def run(source: str, *, limit: float = LIMIT, forks: bool = warm.FORKS) -> Resul
                 env=inherited | {"MPLBACKEND": "agg", "PYTHONUTF8": "1"},
                 stdout=out,
                 stderr=err,
-                modules=next(m for word, m in PRELOADED.items() if word in source),
+                modules=modules_for(source),
                 forks=forks,
             )
         code = None

@@ -14,9 +14,9 @@ import pytest
 from tests.hygiene import executed_in_order
 from tests.notebooks import ENVIRONMENT, ROOT
 from tests.sample_notebook import NAME, code, printed, result, sample, save
+from tests.warm_kernels import INLINE
 
 IGNORED = ("nbval-ignore-output",)
-INLINE = "module://matplotlib_inline.backend_inline"
 VARIABLES = " ".join(os.environ[name] for name in ENVIRONMENT)
 
 # After the sample's first code cell: what a cell is about, the cell, what nbval says.

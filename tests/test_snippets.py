@@ -5,10 +5,9 @@ import pytest
 from tests.alive import ends
 from tests.notebooks import Cell, all_code_cells
 from tests.snippets import run
-from tests.warm import FORKS
+from tests.warm import forked_or_new, needs_fork
 
 SNIPPETS = [cell for cell in all_code_cells() if "snippet" in cell.tags]
-needs_fork = pytest.mark.skipif(not FORKS, reason="no fork, or not a safe one")
 
 
 @pytest.mark.parametrize("cell", SNIPPETS, ids=lambda cell: cell.where)
@@ -87,7 +86,7 @@ def test_torchvision_is_there_only_for_those_that_name_it():
     assert run(look).stdout == "False\n"
 
 
-@pytest.mark.parametrize("forks", [pytest.param(True, marks=needs_fork), False])
+@forked_or_new
 def test_an_endless_snippet_is_stopped_with_its_children(forks: bool):
     source = """
 import subprocess, sys, time

@@ -12,20 +12,8 @@ from jupyter_client.manager import start_new_kernel
 
 from tests import warm, warm_kernels
 from tests.alive import ends
+from tests.warm import forked_or_new, needs_fork
 
-both = pytest.mark.parametrize(
-    "forks",
-    [
-        pytest.param(
-            True,
-            marks=pytest.mark.skipif(
-                not warm.FORKS, reason="no fork, or not a safe one"
-            ),
-        ),
-        False,
-    ],
-)
-needs_fork = pytest.mark.skipif(not warm.FORKS, reason="no fork, or not a safe one")
 ABOUT = """
 import json, os, sys
 print(json.dumps({
@@ -52,7 +40,7 @@ def test_it_is_what_python_would_start(tmp_path):
         assert forked["more"] == "yes" and forked["argv"][1:] == arguments[2:]
 
 
-@both
+@forked_or_new
 @pytest.mark.parametrize(
     ("code", "exit_code", "last"),
     [
@@ -77,7 +65,7 @@ def test_how_it_ends(forks, code, exit_code, last):
     assert ["", *done.stderr.splitlines()][-1] == last
 
 
-@both
+@forked_or_new
 def test_its_time_is_over_with_all_that_it_started(forks, tmp_path):
     code = (
         "import pathlib, subprocess, sys\n"

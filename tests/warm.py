@@ -6,17 +6,12 @@ On Linux a server process imports the packages once and forks for each program. 
 program has its own session, environment, folder and arguments, and nothing of another
 one; only modules that were imported before it began are there at once. Elsewhere, where
 a fork is missing or unsafe, each program gets a new interpreter.
-
-This file imports the standard library only: the server runs it by its path.
 """
 
 import atexit
 import contextlib
-import gc
-import importlib
 import json
 import os
-import runpy
 import signal
 import socket
 import subprocess
@@ -24,9 +19,13 @@ import sys
 import tempfile
 import threading
 import time
-import warnings
 from pathlib import Path
 
+import pytest
+
+from tests.warm_server import LARGEST
+
+SERVER = Path(__file__).with_name("warm_server.py")
 FORKS = sys.platform == "linux"
 PRELOADED = (
     "numpy",
@@ -39,7 +38,10 @@ PRELOADED = (
 )
 # What packages read while they are imported: another value asks for another server.
 READ_EARLY = ("OMP_", "MKL_", "CUDA_", "MPL", "PYTHON", "TORCH")
-LARGEST = 1 << 20  # bytes of a message
+needs_fork = pytest.mark.skipif(not FORKS, reason="no fork, or not a safe one")
+forked_or_new = pytest.mark.parametrize(
+    "forks", [pytest.param(True, marks=needs_fork), False]
+)
 
 
 class Program:
@@ -90,7 +92,7 @@ class Server:
         self._lock = threading.Lock()
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, __file__, str(theirs.fileno()), *modules],
+                [sys.executable, str(SERVER), str(theirs.fileno()), *modules],
                 env=env,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -115,7 +117,9 @@ class Server:
             try:
                 socket.send_fds(self._socket, [json.dumps(order).encode()], files)
                 answer = self._socket.recv(LARGEST)
-            except OSError:
+            except OSError:  # a message may also be too long
+                if self._process.poll() is None:
+                    raise
                 answer = b""
         if not answer:
             raise RuntimeError(f"the server ended: {self._process.wait()}")
@@ -144,7 +148,6 @@ def start(
     *,
     cwd: str | Path | None = None,
     env: dict[str, str] | None = None,
-    stdin: int = subprocess.DEVNULL,
     stdout: int | None = None,
     stderr: int | None = None,
     modules: tuple[str, ...] = PRELOADED,
@@ -156,8 +159,8 @@ def start(
         arguments: "-m" and a module, or "-c" and code, or a file; then its arguments.
         cwd: its folder; this process's one by default.
         env: its environment; this process's one by default.
-        stdin, stdout, stderr: open files or their numbers, or `subprocess.DEVNULL`; for
-            the last two None is what this process has.
+        stdout, stderr: open files or their numbers, or `subprocess.DEVNULL`; None is
+            what this process has. Its stdin is empty.
         modules: what it finds imported.
         forks: whether it is forked, or gets a new interpreter.
     """
@@ -169,19 +172,18 @@ def start(
             [sys.executable, *arguments],
             cwd=cwd,
             env=env,
-            stdin=stdin,
+            stdin=subprocess.DEVNULL,
             stdout=stdout,
             stderr=stderr,
             start_new_session=True,
         )
-    with contextlib.ExitStack() as stack:
-        null = stack.enter_context(Path(os.devnull).open("r+b"))
-        files = []
-        for number, file in enumerate((stdin, stdout, stderr)):
+    ours = server(env, modules)
+    with Path(os.devnull).open("r+b") as null:
+        files = [null.fileno()]
+        for number, file in ((1, stdout), (2, stderr)):
             file = number if file is None else file
             file = null if file == subprocess.DEVNULL else file
             files.append(file if isinstance(file, int) else file.fileno())
-        ours = server(env, modules)
         pid = ours.ask({"run": arguments, "cwd": cwd, "env": env}, tuple(files))
     return Program(ours, pid)
 
@@ -190,7 +192,6 @@ def run(
     arguments: list[str],
     *,
     timeout: float | None = None,
-    check: bool = False,
     **where: object,
 ) -> subprocess.CompletedProcess:
     """Run `python *arguments` to its end; what it wrote is in `stdout` and `stderr`.
@@ -198,11 +199,9 @@ def run(
     Args:
         arguments: as of `start`, which takes `where` as well.
         timeout: seconds after which it is killed, with all that it started.
-        check: whether another exit code than 0 is an error.
 
     Raises:
         subprocess.TimeoutExpired: if it was killed.
-        subprocess.CalledProcessError: if that was asked for.
     """
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         program = start(arguments, stdout=out, stderr=err, **where)
@@ -215,10 +214,7 @@ def run(
         for file in (out, err):
             file.seek(0)
             said.append(file.read().decode("utf-8", errors="replace"))
-    done = subprocess.CompletedProcess([sys.executable, *arguments], code, *said)
-    if check:
-        done.check_returncode()
-    return done
+    return subprocess.CompletedProcess([sys.executable, *arguments], code, *said)
 
 
 def end(program: Program | subprocess.Popen) -> None:
@@ -227,95 +223,3 @@ def end(program: Program | subprocess.Popen) -> None:
         os.killpg(program.pid, signal.SIGKILL)
     program.kill()
     program.wait()
-
-
-# In the server, and in the programs
-
-
-def serve(connection: socket.socket) -> list[str]:
-    """Answer orders until nobody asks; in each fork: the arguments of its program."""
-    while True:
-        message, files, *_ = socket.recv_fds(connection, LARGEST, 3)
-        if not message:
-            os._exit(0)  # its own way out takes seconds
-        order = json.loads(message)
-        if "poll" in order:
-            pid, status = os.waitpid(order["poll"], os.WNOHANG)
-            answer = os.waitstatus_to_exitcode(status) if pid else None
-        elif not (answer := fork()):
-            connection.close()
-            become(order, files)
-            return order["run"]
-        for file in files:
-            os.close(file)
-        connection.send(json.dumps(answer).encode())
-
-
-def fork() -> int:
-    """`os.fork`; since 3.12 Python warns where a library has threads: OpenBLAS has."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        return os.fork()
-
-
-def become(order: dict, files: list[int]) -> None:
-    """Make of this fork the process that was asked for."""
-    os.setsid()
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    for number, file in enumerate(files):
-        os.dup2(file, number)
-        os.close(file)
-    os.chdir(order["cwd"])
-    os.environ.clear()
-    os.environ.update(order["env"])
-    if "numpy" in sys.modules:
-        sys.modules["numpy"].random.seed()  # else each program draws the same numbers
-
-
-def main(arguments: list[str]) -> None:
-    """As `python *arguments` does; nothing of this file is in the way."""
-    first, *rest = arguments
-    if first == "-m":
-        sys.argv[:] = rest
-        sys.path.insert(0, str(Path.cwd()))
-        runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
-    elif first == "-c":
-        sys.argv[:] = ["-c", *rest[1:]]
-        sys.path.insert(0, "")
-        exec(compile(rest[0], "<string>", "exec"), {"__name__": "__main__"})
-    else:
-        sys.argv[:] = arguments
-        sys.path.insert(0, str(Path(first).resolve().parent))
-        runpy.run_path(first, run_name="__main__")
-
-
-def leave(arguments: list[str]) -> None:
-    """Do it and end as an interpreter does, but leave the memory to the system.
-
-    To take hundreds of modules apart would cost a third of a second each time.
-    """
-    code = 0
-    try:
-        main(arguments)
-    except SystemExit as error:
-        code = error.code
-        if not isinstance(code, int | None):
-            print(code, file=sys.stderr)
-            code = 1
-    except BaseException:
-        sys.excepthook(*sys.exc_info())
-        code = 1
-    threading._shutdown()
-    atexit._run_exitfuncs()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code or 0)
-
-
-if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for those who ask
-    sys.path.pop(0)
-    for module in sys.argv[2:]:
-        importlib.import_module(module)
-    gc.freeze()
-    leave(serve(socket.socket(fileno=int(sys.argv[1]))))
