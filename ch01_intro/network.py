@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 WEIGHTS = Path(__file__).with_name("weights") / "cifar10.pt"
@@ -79,6 +80,34 @@ class SmallResNet(nn.Module):
         x = self.features(x)  # (N, 96, H / 4, W / 4)
         x = self.pool(x).flatten(1)  # (N, 96)
         return self.fc(x)  # (N, num_classes)
+
+
+class SixViews(nn.Module):
+    """A classifier that looks six times and gives the mean of its logits.
+
+    (N, 3, H, W) -> (N, classes). Mirrored, or moved by a pixel, a picture shows the
+    same, but what the network takes it for changes a little, and the mistakes of the
+    views differ. Six times the arithmetic, not one parameter more. The views are those
+    of K. Jordan, "94% on CIFAR-10 in 3.29 seconds on a single GPU" (2024),
+    arXiv:2404.00498.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    @staticmethod
+    def views(images: Tensor) -> Tensor:
+        """(N, 3, H, W) -> (6, N, 3, H, W): as it is, moved up and left, moved down and
+        right; and the same three of the mirrored image."""
+        views = []
+        for image in (images, images.flip(-1)):
+            wide = F.pad(image, (1, 1, 1, 1), mode="reflect")
+            views += [image, wide[..., 2:, 2:], wide[..., :-2, :-2]]
+        return torch.stack(views)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return torch.stack([self.model(view) for view in self.views(images)]).mean(0)
 
 
 def small_network(

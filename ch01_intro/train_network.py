@@ -9,9 +9,9 @@ made the weights that the repository carries: first a network with three times t
 channels, 91.5 % right after 90 s on an H200; then the small one, which learns from what
 the large one answers: not only that a picture shows a cat, but how much of a dog it
 sees in it (Hinton et al., "Distilling the knowledge in a neural network",
-arXiv:1503.02531). It got 90.8 % of the test images right (91.6 % together with the
-mirrored image) after 236 s, on images that had been through JPEG compression once,
-which costs some points. CIFAR-10 has to be on disk.
+arXiv:1503.02531). It got 90.8 % of the test images right, and 92.0 % where it looked at
+each in six views (`SixViews`), after 236 s, on images that had been through JPEG
+compression once, which costs some points. CIFAR-10 has to be on disk.
 
 SGD with a one-cycle schedule, label smoothing, flips, shifts and cutout, bfloat16
 arithmetic where the device has it. Chapter 3 takes this loop apart; here it stands
@@ -31,6 +31,7 @@ from ch01_intro.cifar10 import load_cifar10
 from ch01_intro.devices import fast_dtype, pick_device, seed_everything
 from ch01_intro.network import (
     WEIGHTS,
+    SixViews,
     SmallResNet,
     load_file,
     normalize,
@@ -63,23 +64,15 @@ def augment(images: Tensor, *, shift: int = 4, hole: int = 8) -> Tensor:
 
 
 @torch.inference_mode()
-def accuracy(
-    model: nn.Module, images: Tensor, labels: Tensor, *, mirror: bool = False
-) -> float:
-    """The share of images whose class is right, in [0, 1].
-
-    images: (N, 3, H, W) uint8; `mirror` adds the logits of the mirrored image.
-    """
+def accuracy(model: nn.Module, images: Tensor, labels: Tensor) -> float:
+    """The share of images (N, 3, H, W) uint8 whose class is right, in [0, 1]."""
     model.eval()
     device = next(model.parameters()).device
     correct = 0
     batches = zip(images.split(1000), labels.split(1000), strict=True)
     for batch, target in batches:
         batch = normalize(batch.to(device).float() / 255)
-        logits = model(batch)  # (N, 10)
-        if mirror:
-            logits = logits + model(batch.flip(-1))
-        correct += (logits.argmax(1).cpu() == target.cpu()).sum().item()
+        correct += (model(batch).argmax(1).cpu() == target.cpu()).sum().item()
     return correct / len(labels)
 
 
@@ -225,7 +218,7 @@ def main(argv: list[str] | None = None) -> None:
     name = torch.cuda.get_device_name() if device.type == "cuda" else device.type
     facts |= {
         "test_accuracy": f"{accuracy(shipped, *test):.4f}",
-        "test_accuracy_mirrored": f"{accuracy(shipped, *test, mirror=True):.4f}",
+        "test_accuracy_six_views": f"{accuracy(SixViews(shipped), *test):.4f}",
         "epochs": str(args.epochs),
         "seed": str(args.seed),
         "training_seconds": f"{seconds:.0f}",

@@ -138,8 +138,9 @@ def test_no_file_and_a_folder(tmp_path):
             open_photo(path)
 
 
-def test_the_cat_is_a_cat(cat):
-    best = classify(cat, small_classifier(), device="cpu")
+@pytest.mark.parametrize("six_views", [False, True])
+def test_the_cat_is_a_cat(cat, six_views):
+    best = classify(cat, small_classifier(six_views=six_views), device="cpu")
     assert best[0].label == "cat"
     assert len(best) == 5
     assert [p.probability for p in best] == sorted(
@@ -204,7 +205,7 @@ def test_the_command_in_a_process_of_its_own(photo):
     )
     assert done.returncode == 0, done.stderr
     first, *lines = done.stdout.splitlines()
-    assert first == "Model: SmallResNet, CIFAR-10"
+    assert first == "Model: SmallResNet, CIFAR-10, six views"
     assert len(lines) == 3 and lines[0].startswith("cat") and "█" in lines[0]
 
 

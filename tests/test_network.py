@@ -4,6 +4,7 @@ import torch
 from ch01_intro import network
 from ch01_intro.network import (
     WEIGHTS,
+    SixViews,
     SmallResNet,
     facts,
     normalize,
@@ -27,6 +28,24 @@ def test_images_in_logits_out(size):
     assert logits.shape == (2, 10)
 
 
+def test_six_views_show_the_same_picture():
+    image = torch.arange(2 * 3 * 4 * 5.0).view(2, 3, 4, 5)
+    views = SixViews.views(image)
+    assert views.shape == (6, 2, 3, 4, 5)
+    assert torch.equal(views[0], image)
+    assert torch.equal(views[1][..., :-1, :-1], image[..., 1:, 1:])  # up and left
+    assert torch.equal(views[2][..., 1:, 1:], image[..., :-1, :-1])  # down and right
+    assert torch.equal(views[3:], SixViews.views(image.flip(-1))[:3])
+
+
+def test_six_views_give_the_mean_of_six_answers():
+    torch.manual_seed(0)
+    model, x = SmallResNet().eval(), torch.randn(2, 3, 32, 32)
+    expected = sum(model(view) for view in SixViews.views(x)) / 6
+    torch.testing.assert_close(SixViews(model)(x), expected)
+    torch.testing.assert_close(SixViews(model)(x.flip(-1)), expected)  # left or right
+
+
 def test_the_docstring_counts_the_parameters():
     count = sum(p.numel() for p in SmallResNet().parameters())
     assert f"{count:,} parameters" in SmallResNet.__doc__
@@ -35,6 +54,7 @@ def test_the_docstring_counts_the_parameters():
 def test_the_weights_of_the_repository_are_small_and_say_how_good_they_are():
     assert WEIGHTS.stat().st_size <= 1_000_000
     assert float(facts()["test_accuracy"]) >= 0.905
+    assert float(facts()["test_accuracy_six_views"]) >= 0.92
 
 
 def test_it_comes_ready_to_predict():
