@@ -15,7 +15,7 @@ from fastapi import HTTPException, Request
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from ch01_intro.classify import small_classifier
+from ch07_deployment.served_model import small_served
 
 MAX_BYTES = 10 * 1024 * 1024  # LitServe's documentation says "10MB", which fails
 
@@ -26,11 +26,11 @@ class PhotoAPI(litserve.LitAPI):
     def setup(self, device: str) -> None:
         """Called once in the process of the model."""
         self.device = device
-        self.classifier = small_classifier()
-        self.model = self.classifier.model.to(device).eval()
+        self.served = small_served()
+        self.model = self.served.model.to(device)
 
     def decode_request(self, request: Request) -> Tensor:
-        """The form -> (3, 32, 32), normalised; no image is answered with 422.
+        """The form -> (3, 32, 32) uint8; no image is answered with 422.
 
         The annotation makes LitServe read the form and pass that in.
         """
@@ -41,7 +41,7 @@ class PhotoAPI(litserve.LitAPI):
             photo = Image.open(upload.file).convert("RGB")
         except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
             raise HTTPException(422, "This is no image that can be read.") from error
-        return self.classifier.transform(photo)
+        return self.served.prepare(photo)
 
     def batch(self, inputs: list[Tensor]) -> Tensor:
         return torch.stack(inputs)  # (N, 3, 32, 32)
@@ -49,7 +49,7 @@ class PhotoAPI(litserve.LitAPI):
     @torch.inference_mode()
     def predict(self, x: Tensor) -> Tensor:
         x = x if x.ndim == 4 else x.unsqueeze(0)  # max_batch_size=1 does not batch
-        return self.model(x.to(self.device)).softmax(dim=1).cpu()  # (N, 10)
+        return self.model(x.to(self.device)).cpu()  # (N, 10), probabilities
 
     def unbatch(self, output: Tensor) -> list[Tensor]:
         return list(output)  # N of (10,)
@@ -58,7 +58,7 @@ class PhotoAPI(litserve.LitAPI):
         best = output.flatten().topk(5)
         return {
             "predictions": [
-                {"label": self.classifier.categories[index], "probability": value}
+                {"label": self.served.categories[index], "probability": value}
                 for value, index in zip(
                     best.values.tolist(), best.indices.tolist(), strict=True
                 )

@@ -87,7 +87,10 @@ def running(
 
 
 def stop(process: subprocess.Popen, *, seconds: float | None = None) -> int:
-    """Ask a process to end (SIGTERM), wait, then kill what is left; its exit code."""
+    """Ask a process to end (SIGTERM) and wait; its exit code.
+
+    Children that outlive it are asked, too. What is left then is killed.
+    """
     family: list[psutil.Process] = []
     with suppress(psutil.Error):
         family = psutil.Process(process.pid).children(recursive=True)
@@ -97,11 +100,12 @@ def stop(process: subprocess.Popen, *, seconds: float | None = None) -> int:
             process.wait(PATIENCE if seconds is None else seconds)
     if process.poll() is None:
         process.kill()
-    _, alive = psutil.wait_procs(family, timeout=2)
-    for child in alive:
-        with suppress(psutil.Error):
-            child.kill()
-    psutil.wait_procs(alive, timeout=2)
+    alive = family  # LitServe's server, for one, leaves its children behind
+    for end in (psutil.Process.terminate, psutil.Process.kill):
+        for child in alive:
+            with suppress(psutil.Error):
+                end(child)
+        _, alive = psutil.wait_procs(alive, timeout=2)
     return process.wait()
 
 

@@ -6,7 +6,7 @@
 
 Ray's proxy speaks HTTP. A `Gateway` reads the photograph and asks one of the replicas
 of `Classifier`: each is a process of its own, on a cluster wherever there is room. What
-arrives at one within `BATCH_WAIT` seconds is one forward pass. A replica that dies is
+arrives at one within `--wait` seconds is one forward pass. A replica that dies is
 replaced, and what it had begun another one is asked. SIGTERM lets requests finish.
 """
 
@@ -25,10 +25,10 @@ from ray.exceptions import RayActorError
 from ray.serve.handle import DeploymentHandle
 from torch import Tensor
 
-from ch01_intro.classify import small_classifier
-from ch01_intro.network import small_network
+from ch01_intro.network import CLASSES, small_network
 from ch06_acceleration.tuning import check_resources, ray_session
 from ch07_deployment.decoding import BadImage, decode
+from ch07_deployment.served_model import FromBytes, central_square
 
 MAX_BATCH, BATCH_WAIT = 16, 0.005  # images, seconds
 TRIES = 5  # replicas that are asked, where one after the other dies
@@ -38,19 +38,19 @@ app = FastAPI()
 class Classifier:
     """One replica: a copy of the model in a process of its own."""
 
-    def __init__(self, device: str = "cpu") -> None:
+    def __init__(self, device: str = "cpu", wait: float = BATCH_WAIT) -> None:
         self.device = device
-        self.model = small_network().to(device)
+        self.model = FromBytes(small_network()).to(device).eval()
+        self.__call__.set_batch_wait_timeout_s(wait)
 
     @serve.batch(max_batch_size=MAX_BATCH, batch_wait_timeout_s=BATCH_WAIT)
     async def __call__(self, images: list[Tensor]) -> list[dict[str, object]]:
-        """Called with one image (3, 32, 32); Ray Serve gathers the list.
+        """Called with one image (3, 32, 32) uint8; Ray Serve gathers the list.
 
         Gives for each its probabilities, the process, and how many ran together.
         """
         with torch.inference_mode():
-            logits = self.model(torch.stack(images).to(self.device))  # (N, 10)
-        rows = logits.softmax(dim=1).tolist()
+            rows = self.model(torch.stack(images).to(self.device)).tolist()  # N of 10
         about = {"pid": os.getpid(), "batch_size": len(images)}
         return [{"probabilities": row} | about for row in rows]
 
@@ -59,7 +59,7 @@ class Gateway:
     """`POST /predict` with an image as the form field `file`, and `GET /status`."""
 
     def __init__(self, model: DeploymentHandle) -> None:
-        self.model, self.classifier = model, small_classifier()
+        self.model = model
 
     @app.post("/predict")
     async def predict(self, file: UploadFile) -> dict[str, object]:
@@ -69,19 +69,16 @@ class Gateway:
         """
         data = await file.read()
         try:
-            image = await asyncio.to_thread(self.prepare, data)
+            image = await asyncio.to_thread(prepare, data)
         except BadImage as error:
             raise HTTPException(422, str(error)) from error
         answer, tries = await ask(self.model, image)
         best = torch.tensor(answer.pop("probabilities")).topk(5)
         predictions = [
-            {"label": self.classifier.categories[index], "probability": value}
+            {"label": CLASSES[index], "probability": value}
             for value, index in zip(*map(Tensor.tolist, best), strict=True)
         ]
         return {"predictions": predictions, **answer, "tries": tries}
-
-    def prepare(self, data: bytes) -> Tensor:
-        return self.classifier.transform(decode(data))  # (3, 32, 32)
 
     @app.get("/status")
     async def status(self, response: Response) -> dict[str, object]:
@@ -92,6 +89,15 @@ class Gateway:
             name: {"status": one.status, "replicas": one.replica_states}
             for name, one in overview.deployments.items()
         }
+
+
+def prepare(data: bytes) -> Tensor:
+    """The file of a photograph -> the middle of it, (3, 32, 32) uint8.
+
+    A plain tensor, not one of torchvision's classes, to receive which a replica would
+    import torchvision: of everything here that takes the longest.
+    """
+    return central_square(decode(data))
 
 
 async def ask(model: DeploymentHandle, image: Tensor) -> tuple[dict, int]:
@@ -112,12 +118,17 @@ async def ask(model: DeploymentHandle, image: Tensor) -> tuple[dict, int]:
 
 
 def application(
-    *, replicas: tuple[int, int] = (1, 2), target: float = 4, gpus: float = 0
+    *,
+    replicas: tuple[int, int] = (1, 2),
+    target: float = 4,
+    gpus: float = 0,
+    wait: float = BATCH_WAIT,
 ) -> serve.Application:
     """The deployments, not yet started: at least and at most so many `replicas`.
 
     There will be one for each `target` requests that are on their way, counted over
-    two seconds. Each takes one CPU and `gpus` GPUs, which may be a part of one.
+    two seconds. Each takes one CPU and `gpus` GPUs, which may be a part of one, and
+    waits up to `wait` seconds for its batch to fill.
     """
     scaling = {
         "min_replicas": replicas[0],
@@ -143,7 +154,7 @@ def application(
         max_ongoing_requests=256,
         graceful_shutdown_wait_loop_s=0.1,
     )
-    return gateway.bind(model.bind("cuda" if gpus else "cpu"))
+    return gateway.bind(model.bind("cuda" if gpus else "cpu", wait))
 
 
 def check_fits(
@@ -160,6 +171,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--replicas", type=int, nargs=2, default=(1, 2),
                         metavar=("LEAST", "MOST"))  # fmt: skip
     parser.add_argument("--target", type=float, default=4, help="requests for each")
+    parser.add_argument("--wait", type=float, default=BATCH_WAIT,
+                        help="seconds for a batch to fill")  # fmt: skip
     parser.add_argument("--cpus", type=int, default=2, help="that Ray may give away")
     parser.add_argument("--gpus", type=float, default=0, help="of each replica")
     args = parser.parse_args(argv)
@@ -179,7 +192,10 @@ def main(argv: list[str] | None = None) -> None:
             )
             least, most = args.replicas
             served = application(
-                replicas=(least, most), target=args.target, gpus=args.gpus
+                replicas=(least, most),
+                target=args.target,
+                gpus=args.gpus,
+                wait=args.wait,
             )
             serve.run(served)
             print(f"Ray Serve: http://127.0.0.1:{args.port}", flush=True)

@@ -4,14 +4,17 @@ import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import torch
 from PIL import Image
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from ch01_intro.classify import Classifier, imagenet_classifier
 from ch01_intro.network import CLASSES, MEAN, STD, small_network
+
+if TYPE_CHECKING:
+    from ch01_intro.classify import Classifier
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ def small_served() -> ServedModel:
     return ServedModel("SmallResNet, CIFAR-10", central_square, model, CLASSES)
 
 
-def served(classifier: Classifier) -> ServedModel:
+def served(classifier: "Classifier") -> ServedModel:
     """Any classifier of chapter 1; it keeps its own transform."""
 
     def prepare(photo: Image.Image) -> Tensor:
@@ -105,7 +108,12 @@ def served_model(name: str = "small") -> ServedModel:
     Raises `AssetUnavailable` where the weights can not be had, `ValueError` for a name
     that torchvision does not know.
     """
-    return small_served() if name == "small" else served(imagenet_classifier(name))
+    if name == "small":
+        return small_served()
+    # only here: torchvision takes as long to import as torch
+    from ch01_intro.classify import imagenet_classifier
+
+    return served(imagenet_classifier(name))
 
 
 def _without_ends(photo: Image.Image) -> Image.Image:

@@ -1,5 +1,6 @@
 """Servers in processes of their own: they come up, they go, their children too."""
 
+import os
 import time
 
 import psutil
@@ -32,6 +33,28 @@ def test_nothing_is_left_of_a_server(code, monkeypatch):
     assert server.process.poll() is not None
     assert not answers(server.url)
     assert not any(alive(child) for child in family)
+
+
+LAST_WORDS = """
+import subprocess, sys
+code = "import pathlib, signal, sys, time\\n"
+code += "def end(*_): pathlib.Path({note!r}).touch(); sys.exit()\\n"
+code += "signal.signal(signal.SIGTERM, end); print('up', flush=True); time.sleep(60)"
+child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+child.stdout.readline()
+import http.server
+http.server.test(http.server.SimpleHTTPRequestHandler, port={port}, bind="127.0.0.1")
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM")
+def test_a_child_that_a_server_leaves_behind_is_asked_to_end_too(tmp_path):
+    note, port = tmp_path / "note", free_port()
+    code = LAST_WORDS.format(note=str(note), port=port)
+    with running(["-c", code], port=port) as server:
+        (child,) = psutil.Process(server.process.pid).children()
+        assert not note.exists()
+    assert note.exists() and not alive(child)
 
 
 def test_a_server_that_ends_at_once_is_an_error_with_its_last_words():

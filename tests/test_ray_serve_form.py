@@ -21,7 +21,13 @@ import httpx
 from ray.exceptions import ActorDiedError
 
 from ch07_deployment.processes import free_port, running, stop
-from ch07_deployment.ray_serve_form import TRIES, application, ask, check_fits
+from ch07_deployment.ray_serve_form import (
+    TRIES,
+    application,
+    ask,
+    check_fits,
+    prepare,
+)
 from tests.alive import alive, until
 
 THERE = {"CPU": 2, "GPU": 0}
@@ -80,6 +86,15 @@ def test_more_at_least_than_at_most_is_an_error():
         application(replicas=(3, 2))
 
 
+def test_a_replica_need_not_import_torchvision_to_receive_an_image():
+    image = prepare(photo_path().read_bytes())
+    assert type(image) is torch.Tensor
+    assert image.shape == (3, 32, 32) and image.dtype == torch.uint8
+    script = "import sys, ch07_deployment.ray_serve_form; "
+    script += "sys.exit('torchvision' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], timeout=300).returncode == 0
+
+
 def rounded_images(n: int):
     """Real images as PNG files, and eager's probabilities (n, 10) for their pixels."""
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (MEAN, STD))
@@ -99,6 +114,7 @@ def test_a_replica_is_killed_under_load_and_no_request_fails():
     files, expected = rounded_images(32)
     port, over, answers = free_port(), threading.Event(), []
     command = ["-m", "ch07_deployment.ray_serve_form", "--port", str(port)]
+    command += ["--wait", "0.5"]  # which leaves the CPUs to the replicas that start
     url = f"http://127.0.0.1:{port}"
     with (
         running(command, port=port, ready="/status", seconds=400) as server,
@@ -127,8 +143,8 @@ def test_a_replica_is_killed_under_load_and_no_request_fails():
         def processes():
             return {answer["pid"] for answer in answers[:]}
 
-        for i in range(32):
-            check(i)
+        with ThreadPoolExecutor(32) as pool:
+            list(pool.map(check, range(32)))
         (first,) = processes()
         assert (
             post(photo_path().read_bytes()).json()["predictions"][0]["label"] == "cat"
