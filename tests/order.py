@@ -13,9 +13,9 @@ ROOT = Path(__file__).resolve().parent.parent
 TIME = re.compile(r"\*\*Time:\*\* about (\d+) s\b")
 SECONDS = {
     "test_snippets.py": 160,
-    "test_ray_serve_form.py": 115,
+    "test_ray_serve_form.py": 70,
     "test_cpp.py": 80,
-    "test_ray_train.py": 75,
+    "test_ray_train.py": 45,
     "test_browser.py": 45,
     "test_sharding.py": 40,
     "test_tensorboard.py": 35,

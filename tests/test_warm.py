@@ -9,6 +9,7 @@ import time
 import nbval.kernel
 import pytest
 from jupyter_client.manager import start_new_kernel
+from jupyter_client.provisioning import LocalProvisioner
 
 from tests import warm, warm_kernels
 from tests.alive import ends
@@ -155,3 +156,23 @@ print("torchvision" in sys.modules)
     assert warm_one.replace("True\n", "False\n") == new_one
     assert warm_one.endswith("True\n") is warm.FORKS
     assert new_one.count(warm_kernels.INLINE.removeprefix("module://")) == 2
+
+
+@needs_fork
+def test_ports_are_chosen_only_when_the_kernel_can_start_at_once(tmp_path, monkeypatch):
+    chosen = LocalProvisioner.pre_launch
+    waited = []
+
+    async def choose(self, **kwargs):
+        start = time.monotonic()
+        env = warm_kernels.environment(kwargs.get("env"))
+        warm.server(env, warm_kernels.MODULES).ask({"ready": True})
+        waited.append(time.monotonic() - start)
+        return await chosen(self, **kwargs)
+
+    monkeypatch.setattr(LocalProvisioner, "pre_launch", choose)
+    monkeypatch.setenv("PYTHONHASHSEED", "3")  # asks for a server that is not there yet
+    name = nbval.kernel.CURRENT_ENV_KERNEL_NAME
+    kernel = nbval.kernel.start_new_kernel(cwd=str(tmp_path), kernel_name=name)
+    assert in_kernel(kernel, "print(6 * 7)") == "42\n"
+    assert waited[0] < 1  # its imports take several seconds

@@ -3,6 +3,7 @@
 `python -m tests.execute` starts each kernel anew: what is committed comes from those.
 """
 
+import os
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -17,11 +18,22 @@ INLINE = "module://matplotlib_inline.backend_inline"  # as ipykernel sets it
 MODULES = ("ipykernel.kernelapp", "IPython.core.completer", *warm.PRELOADED)
 
 
+def environment(env: dict[str, str] | None) -> dict[str, str]:
+    """What a kernel gets; as `Popen` does, this process's one where none is given."""
+    return {"MPLBACKEND": INLINE, **(os.environ if env is None else env)}
+
+
 class WarmProvisioner(LocalProvisioner):
     """Forks the kernel instead of starting an interpreter."""
 
+    async def pre_launch(self, **kwargs) -> dict[str, object]:
+        """Choose ports only when the server is up: until a kernel listens at them, in
+        half a second, another process may take one, and the kernel would hang."""
+        warm.server(environment(kwargs.get("env")), MODULES).ask({"ready": True})
+        return await super().pre_launch(**kwargs)
+
     async def launch_kernel(self, cmd: list[str], **kwargs) -> KernelConnectionInfo:
-        env = {"MPLBACKEND": INLINE, **kwargs["env"]}
+        env = environment(kwargs["env"])
         # The kernel ends with its parent, which is the server.
         env["JPY_PARENT_PID"] = str(warm.server(env, MODULES).pid)
         self.process = warm.start(

@@ -27,7 +27,9 @@ def serve(connection: socket.socket) -> list[str]:
         if not message:
             os._exit(0)  # its own way out takes seconds
         order = json.loads(message)
-        if "poll" in order:
+        if "ready" in order:
+            answer = True
+        elif "poll" in order:
             pid, status = os.waitpid(order["poll"], os.WNOHANG)
             answer = os.waitstatus_to_exitcode(status) if pid else None
         elif not (answer := fork()):
