@@ -13,6 +13,7 @@ Imports public packages only: this module can be copied alone.
 import contextlib
 import os
 import re
+import secrets
 import socket
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from pathlib import Path
 import psutil
 
 LOOPBACK = "127.0.0.1"
+PORTS = range(20_000, 32_000)  # of `free_port`
 MARK = "LAUNCHED_AS"  # a variable of all processes of a run, by which they are found
 # A worker has these from its agent; inherited by a new run they would mislead it.
 OF_A_WORKER = re.compile(
@@ -189,7 +191,15 @@ def loopback_interface() -> str:
 
 
 def free_port() -> int:
-    """A port on loopback that was free a moment ago."""
+    """A port on loopback that was free a moment ago.
+
+    From below those that systems give to outgoing connections (32768 and up on Linux,
+    49152 elsewhere): a server that takes seconds to start still finds it free.
+    """
+    for _ in range(100):
+        port = PORTS.start + secrets.randbelow(len(PORTS))
+        with contextlib.suppress(OSError), socket.create_server((LOOPBACK, port)):
+            return port
     with socket.create_server((LOOPBACK, 0)) as server:
         return server.getsockname()[1]
 

@@ -125,8 +125,18 @@ def test_loopback_has_a_name(monkeypatch):
         launch.loopback_interface()
 
 
+def test_where_all_ports_of_its_range_are_taken_it_gives_another(monkeypatch):
+    port = launch.free_port()
+    monkeypatch.setattr(launch, "PORTS", range(port, port + 1))
+    with socket.create_server((launch.LOOPBACK, port)):
+        assert launch.free_port() != port
+    assert launch.free_port() == port
+
+
 def test_a_free_port_can_be_taken():
-    with socket.create_server((launch.LOOPBACK, launch.free_port())):
+    port = launch.free_port()
+    assert port in launch.PORTS
+    with socket.create_server((launch.LOOPBACK, port)):
         pass
 
 
