@@ -13,8 +13,8 @@ ROOT = Path(__file__).resolve().parent.parent
 TIME = re.compile(r"\*\*Time:\*\* about (\d+) s\b")
 SECONDS = {
     "test_snippets.py": 160,
-    "test_ray_serve_form.py": 70,
     "test_cpp.py": 80,
+    "test_ray_serve_form.py": 70,
     "test_ray_train.py": 45,
     "test_browser.py": 45,
     "test_sharding.py": 40,

@@ -143,6 +143,11 @@ def test_a_replica_is_killed_under_load_and_no_request_fails():
         def processes():
             return {answer["pid"] for answer in answers[:]}
 
+        status = http.get("/status").json()
+        assert status["Classifier"] == {
+            "status": "HEALTHY",
+            "replicas": {"RUNNING": 1},
+        }
         with ThreadPoolExecutor(32) as pool:
             list(pool.map(check, range(32)))
         (first,) = processes()
@@ -151,12 +156,6 @@ def test_a_replica_is_killed_under_load_and_no_request_fails():
         )
         assert post(b"no image").status_code == post(b"").status_code == 422
         assert http.post("/predict").status_code == 422
-        status = http.get("/status").json()
-        assert status["Classifier"] == {
-            "status": "HEALTHY",
-            "replicas": {"RUNNING": 1},
-        }
-
         with ThreadPoolExecutor(12) as pool:
             clients = [pool.submit(client, i) for i in range(12)]
             try:
