@@ -3,6 +3,7 @@
     python -m ch07_deployment.load                          # all of them, one table
     python -m ch07_deployment.load --clients 32 --seconds 5 --save   # load.json, too
     python -m ch07_deployment.load --only flask service
+    python -m ch07_deployment.load --only bare service --model six-views
 
 One after the other, each server in a process of its own with the same OMP_NUM_THREADS,
 and the client in another (`load_client`). All of them get the same JPEG files of 256
@@ -14,7 +15,9 @@ what the client takes of the same cores is a loss, and so is a core that waits. 
 the CPU time says which part of the server's work is the model: the rest is HTTP,
 unpacking photographs, and threads in each other's way. More than the second row has
 there, which is unpacking without any server, no server can reach. (Its answers a second
-are no such limit: its loop unpacks on one core while the other waits.)
+are no such limit: its loop unpacks on one core while the other waits.) The rest costs
+the same for any model: of one that computes longer, as `six-views` does, it is a
+smaller part. The other two servers know the small model only.
 """
 
 import argparse
@@ -43,7 +46,7 @@ from ch07_deployment.decoding import decode
 from ch07_deployment.example import photos
 from ch07_deployment.load_client import Load, percentile
 from ch07_deployment.processes import free_port, running
-from ch07_deployment.served_model import small_served
+from ch07_deployment.served_model import OWN, served_model
 
 RESULTS = Path(__file__).with_name("load.json")
 PIXELS = 256  # the long side of the photographs: a client that spares its network
@@ -58,13 +61,13 @@ SERVERS = {
 
 
 @torch.inference_mode()
-def bare(seconds: float) -> list[Load]:
+def bare(seconds: float, model: str = "small") -> list[Load]:
     """The model in a loop without a server, at the best batch size of `BATCH_SIZES`.
 
     First with the pixels ready in memory, then with decoding the JPEG files before, one
     after the other. The latency is that of a batch.
     """
-    served, files = small_served(), jpegs()
+    served, files = served_model(model), jpegs()
 
     def pixels(n: int) -> torch.Tensor:  # (n, 3, 32, 32) uint8
         some = (files[i % len(files)] for i in range(n))
@@ -103,18 +106,25 @@ def _seconds_of_calls(call: Callable[[], object], seconds: float) -> list[float]
 
 
 def measure(
-    name: str, *, clients: int, seconds: float, warm_up: float, threads: int
+    name: str,
+    *,
+    clients: int,
+    seconds: float,
+    warm_up: float,
+    threads: int,
+    model: str = "small",
 ) -> list[Load]:
     """Start a server of `SERVERS` (or none: `bare`), load it from another process."""
     variables = {"OMP_NUM_THREADS": str(threads), "PYTORCH_BOOK_OFFLINE": "1"}
     if name == "bare":
-        lines = _run(
-            "ch07_deployment.load", "--bare", f"--seconds={seconds}", **variables
-        )
+        arguments = ("--bare", f"--seconds={seconds}", f"--model={model}")
+        lines = _run("ch07_deployment.load", *arguments, **variables)
         return [Load(**json.loads(line)) for line in lines]
     title, module, ready = SERVERS[name]
     port = free_port()
     command = ["-m", module, "--port", str(port)]
+    if name == "service":
+        command += ["--model", model]
     with (
         TemporaryDirectory() as folder,
         running(
@@ -208,17 +218,21 @@ def main(argv: list[str] | None = None) -> list[Load]:
     parser.add_argument("--warm-up", type=float, default=1, help="seconds before them")
     parser.add_argument("--threads", type=int, default=cores(), help="OMP_NUM_THREADS")
     parser.add_argument("--only", nargs="+", choices=["bare", *SERVERS])
+    parser.add_argument("--model", choices=[*OWN], default="small")
     parser.add_argument("--save", action="store_true", help=f"into {RESULTS.name}")
     parser.add_argument("--bare", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
     if args.bare:
-        rows = bare(args.seconds)
+        rows = bare(args.seconds, args.model)
         print("\n".join(json.dumps(asdict(row)) for row in rows))
         return rows
-    names = ("clients", "seconds", "warm_up", "threads")
+    names = ("clients", "seconds", "warm_up", "threads", "model")
     settings = {name: getattr(args, name) for name in names}
     rows = []
-    for name in args.only or ["bare", *SERVERS]:
+    which = ["bare", *SERVERS] if args.model == "small" else ["bare", "service"]
+    if others := set(args.only or ()) - set(which):
+        parser.error(f"only the small model is served by {', '.join(sorted(others))}")
+    for name in args.only or which:
         if name in PACKAGES and not find_spec(name):
             print(f"{name} is not installed: left out")
             continue

@@ -39,7 +39,9 @@ def main(argv: list[str] | None = None) -> int:
     default = Limits()
     parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0: all interfaces")
     parser.add_argument("--port", type=int, default=8000)
-    parser.add_argument("--model", default="small", help="small, or one of torchvision")
+    parser.add_argument(
+        "--model", default="small", help="or six-views, or one of torchvision"
+    )
     parser.add_argument("--max-batch", type=int, default=default.max_batch)
     parser.add_argument("--max-wait-ms", type=float, default=1000 * default.max_wait)
     parser.add_argument(

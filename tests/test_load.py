@@ -141,12 +141,19 @@ def test_the_table_compares_with_flask_and_the_model():
     assert "nan" in table(rows[2:])  # nothing to compare with
 
 
+def test_the_other_servers_have_the_small_model_only(capsys):
+    with pytest.raises(SystemExit):
+        main(["--model", "six-views", "--only", "bare", "flask"])
+    assert "only the small model is served by flask" in capsys.readouterr().err
+
+
 def test_the_benchmark_runs_and_saves(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(load_module, "RESULTS", tmp_path / "load.json")
-    arguments = "--clients 4 --seconds 0.5 --warm-up 0.2 --threads 1 --save --only bare"
-    rows = main([*arguments.split(), "service"])
+    arguments = "--clients 4 --seconds 0.5 --warm-up 0.2 --threads 1 --save --model"
+    rows = main([*arguments.split(), "six-views"])
     saved = json.loads((tmp_path / "load.json").read_text(encoding="utf-8"))
     assert [Load(**row) for row in saved["rows"]] == rows
+    assert saved["model"] == "six-views"
     assert len(rows) == 3 and all(r.per_second > 0 and r.errors == 0 for r in rows)
     assert saved["clients"] == 4 and saved["threads"] == 1 and saved["machine"]["torch"]
     assert all(0 < row.cpu_ms < 1000 for row in rows)

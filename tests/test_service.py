@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from ch01_intro.classify import classify, open_photo, small_classifier
-from ch01_intro.network import CLASSES
+from ch01_intro.network import CLASSES, SixViews, normalize
 from ch07_deployment.example import example_model, photo_path, real_images
 from ch07_deployment.hostile import png_bomb, whole_images
 from ch07_deployment.processes import free_port, running
@@ -113,6 +113,16 @@ def test_folding_changes_nothing():
     with torch.inference_mode():
         torch.testing.assert_close(folded(model)(images), model(images))
     assert not [m for m in folded(model).modules() if "BatchNorm" in str(type(m))]
+
+
+@pytest.mark.parametrize("six_views", [False, True])
+def test_what_is_served_gives_the_probabilities_of_chapter_1(six_views):
+    images = torch.randint(0, 256, (3, 3, 32, 32), dtype=torch.uint8)
+    model = SixViews(example_model()) if six_views else example_model()
+    name = "six-views" if six_views else "small"
+    with torch.inference_mode():
+        expected = model(normalize(images / 255)).softmax(dim=1)
+        torch.testing.assert_close(served_model(name).model(images), expected)
 
 
 def test_any_classifier_can_be_served():
