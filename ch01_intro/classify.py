@@ -24,7 +24,7 @@ from torchvision.transforms import v2
 
 from ch01_intro.assets import AssetUnavailable
 from ch01_intro.devices import pick_device
-from ch01_intro.network import CLASSES, MEAN, STD, SixViews, small_network
+from ch01_intro.network import CLASSES, MEAN, STD, named_network
 from ch01_intro.pretrained import imagenet_model
 
 MAX_PIXELS = 150_000_000  # a photograph of 150 megapixels takes 450 MB as RGB
@@ -102,10 +102,8 @@ def small_classifier(*, six_views: bool = False) -> Classifier:
             v2.Normalize(MEAN, STD),
         ]
     )
-    model, name = small_network(), "SmallResNet, CIFAR-10"
-    if six_views:
-        model, name = SixViews(model), f"{name}, six views"
-    return Classifier(name, model.eval(), transform, CLASSES)
+    model, name = named_network(six_views=six_views)
+    return Classifier(name, model, transform, CLASSES)
 
 
 def imagenet_classifier(name: str = "resnet18") -> Classifier:

@@ -127,6 +127,14 @@ def small_network(
     return model.eval()
 
 
+def named_network(*, six_views: bool = False) -> tuple[nn.Module, str]:
+    """`small_network()`, where wanted looking in six views, and what it is called."""
+    model, name = small_network(), "SmallResNet, CIFAR-10"
+    return (
+        (SixViews(model).eval(), f"{name}, six views") if six_views else (model, name)
+    )
+
+
 def facts(path: Path | str = WEIGHTS) -> dict[str, str]:
     """How the weights in a file were trained, and what they reach."""
     return load_file(path)["facts"]

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from ch01_intro.network import CLASSES, MEAN, STD, SixViews, small_network
+from ch01_intro.network import CLASSES, MEAN, STD, named_network
 
 if TYPE_CHECKING:
     from ch01_intro.classify import Classifier
@@ -90,9 +90,7 @@ def small_served(*, six_views: bool = False) -> ServedModel:
 
     With `six_views` it is right more often, for six times the arithmetic.
     """
-    network, name = small_network(), "SmallResNet, CIFAR-10"
-    if six_views:
-        network, name = SixViews(network), f"{name}, six views"
+    network, name = named_network(six_views=six_views)
     return ServedModel(name, central_square, FromBytes(network).eval(), CLASSES)
 
 
