@@ -1,7 +1,7 @@
 """The small classifier that this repository carries: a residual network for CIFAR-10.
 
 Its weights (`weights/cifar10.pt`, under 1 MB) were trained by
-`python -m ch01_intro.train_network`, so that every example works offline.
+`python -m ch03_deep_learning.train_network`, so that every example works offline.
 """
 
 import os
@@ -151,7 +151,7 @@ def load_file(path: Path | str = WEIGHTS) -> dict[str, dict]:
         raise FileNotFoundError(
             f"No weights at {path}. They are part of the repository: "
             f"`git checkout -- ch01_intro/weights` brings them back, "
-            f"`python -m ch01_intro.train_network` trains them anew."
+            f"`python -m ch03_deep_learning.train_network` trains them anew."
         ) from error
     except Exception as error:  # damaged bytes can raise almost anything
         raise ValueError(

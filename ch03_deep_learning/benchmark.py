@@ -29,7 +29,7 @@ from torchvision.transforms import v2
 from ch01_intro.assets import data_home
 from ch01_intro.cifar10 import load_cifar10
 from ch01_intro.devices import pick_device, seed_everything
-from ch01_intro.network import MEAN, STD, normalize
+from ch01_intro.network import MEAN, STD, SixViews, normalize
 from ch03_deep_learning.lenet import LeNet5
 from ch03_deep_learning.recipe import Recipe, accuracy_of, train
 
@@ -107,7 +107,7 @@ def good(data: Data, test: Data, device: torch.device) -> Result:
     model = train(GOOD, *data, device=device)
     seconds = time.perf_counter() - start
     name = f"good: {parameters(model)}, {GOOD.epochs} epochs, six views"
-    return Result(name, seconds, accuracy_of(model, *test, views=True))
+    return Result(name, seconds, accuracy_of(SixViews(model), *test))
 
 
 def parameters(model: nn.Module) -> str:

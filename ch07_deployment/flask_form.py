@@ -1,6 +1,6 @@
 """The book's web service: a small Flask app, one forward pass for each request.
 
-    python -m ch07_deployment.flask_form --port 8000
+    python -m ch07_deployment.flask_form --port 8000 --model six-views
     curl -F file=@cat.jpg http://127.0.0.1:8000/predict
 
 Flask's own server is for trying things out: a thread for each request, no limit on how
@@ -15,6 +15,7 @@ from flask.typing import ResponseReturnValue
 from PIL import Image, UnidentifiedImageError
 
 from ch01_intro.classify import Classifier, classify, small_classifier
+from ch07_deployment.served_model import OWN
 
 MAX_BYTES = 10 * 1024 * 1024
 
@@ -55,8 +56,10 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument("--model", choices=[*OWN], default="small")
     args = parser.parse_args(argv)
-    create_app().run(host=args.host, port=args.port)
+    classifier = small_classifier(six_views=OWN[args.model])
+    create_app(classifier).run(host=args.host, port=args.port)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from fastapi import HTTPException, Request
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from ch07_deployment.served_model import small_served
+from ch07_deployment.served_model import OWN, served_model
 
 MAX_BYTES = 10 * 1024 * 1024  # LitServe's documentation says "10MB", which fails
 
@@ -23,10 +23,12 @@ MAX_BYTES = 10 * 1024 * 1024  # LitServe's documentation says "10MB", which fail
 class PhotoAPI(litserve.LitAPI):
     """`POST /predict` with an image as the multipart field `file`: the top five."""
 
+    name = "small"  # of the model, for `served_model`
+
     def setup(self, device: str) -> None:
         """Called once in the process of the model."""
         self.device = device
-        self.served = small_served()
+        self.served = served_model(self.name)
         self.model = self.served.model.to(device)
 
     def decode_request(self, request: Request) -> Tensor:
@@ -67,10 +69,11 @@ class PhotoAPI(litserve.LitAPI):
 
 
 def create_server(
-    *, max_batch_size: int = 16, batch_timeout: float = 0.005
+    *, max_batch_size: int = 16, batch_timeout: float = 0.005, model: str = "small"
 ) -> litserve.LitServer:
-    """One worker on the CPU; `batch_timeout` is in seconds."""
+    """One worker on the CPU; `batch_timeout` is in seconds, `model` is one of `OWN`."""
     api = PhotoAPI(max_batch_size=max_batch_size, batch_timeout=batch_timeout)
+    api.name = model
     return litserve.LitServer(api, accelerator="cpu", max_payload_size=MAX_BYTES)
 
 
@@ -79,9 +82,12 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument("--max-batch-size", type=int, default=16)
     parser.add_argument("--batch-timeout", type=float, default=0.005, help="seconds")
+    parser.add_argument("--model", choices=[*OWN], default="small")
     args = parser.parse_args(argv)
     server = create_server(
-        max_batch_size=args.max_batch_size, batch_timeout=args.batch_timeout
+        max_batch_size=args.max_batch_size,
+        batch_timeout=args.batch_timeout,
+        model=args.model,
     )
     server.run(
         host="127.0.0.1",

@@ -46,8 +46,11 @@ def test_a_form_without_a_file(api, fields):
 
 
 def test_the_server_gathers_batches(api):
-    (lit_api,) = create_server(max_batch_size=7, batch_timeout=0.25).litapi_connector
+    settings = dict(max_batch_size=7, batch_timeout=0.25, model="six-views")
+    (lit_api,) = create_server(**settings).litapi_connector
     assert (lit_api.max_batch_size, lit_api.batch_timeout) == (7, 0.25)
+    lit_api.setup("cpu")
+    assert "six views" in lit_api.served.name
 
 
 def test_it_answers():

@@ -5,12 +5,14 @@ import io
 import json
 import math
 import time
+from dataclasses import asdict
 
 import pytest
 from PIL import Image
 
 from ch07_deployment import load as load_module
-from ch07_deployment.load import SERVERS, jpegs, main, table
+from ch07_deployment.bare import jpegs
+from ch07_deployment.load import SERVERS, main, saved, table
 from ch07_deployment.load_client import (
     Load,
     answer,
@@ -141,20 +143,25 @@ def test_the_table_compares_with_flask_and_the_model():
     assert "nan" in table(rows[2:])  # nothing to compare with
 
 
-def test_the_other_servers_have_the_small_model_only(capsys):
-    with pytest.raises(SystemExit):
-        main(["--model", "six-views", "--only", "bare", "flask"])
-    assert "only the small model is served by flask" in capsys.readouterr().err
-
-
 def test_the_benchmark_runs_and_saves(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(load_module, "RESULTS", tmp_path / "load.json")
-    arguments = "--clients 4 --seconds 0.5 --warm-up 0.2 --threads 1 --save --model"
-    rows = main([*arguments.split(), "six-views"])
-    saved = json.loads((tmp_path / "load.json").read_text(encoding="utf-8"))
-    assert [Load(**row) for row in saved["rows"]] == rows
-    assert saved["model"] == "six-views"
+    assert saved() == {}
+    before = {"rows": [Load("the model alone", 400.0, 20, 21, 0, 3)], "clients": 2}
+    content = json.dumps({"small": before}, default=asdict)
+    (tmp_path / "load.json").write_text(content, encoding="utf-8")
+    arguments = "--clients 4 --seconds 0.5 --warm-up 0.2 --threads 1 --save"
+    arguments += " --model six-views --only bare flask"
+    rows = main(arguments.split())
+    run = saved()["six-views"]
+    assert run["rows"] == rows and saved()["small"] == before
     assert len(rows) == 3 and all(r.per_second > 0 and r.errors == 0 for r in rows)
-    assert saved["clients"] == 4 and saved["threads"] == 1 and saved["machine"]["torch"]
+    assert run["clients"] == 4 and run["threads"] == 1 and run["machine"]["torch"]
     assert all(0 < row.cpu_ms < 1000 for row in rows)
     assert len(capsys.readouterr().out.splitlines()) == 5
+
+
+def test_the_committed_run_holds_what_the_service_is_to_hold():
+    model, _, flask, _, service = saved()["six-views"]["rows"]
+    assert service.name == SERVERS["service"][0] and service.errors == 0
+    assert service.per_second >= 5 * flask.per_second
+    assert service.per_second >= 0.7 * model.per_second

@@ -3,7 +3,7 @@ import torch
 from sklearn.datasets import load_digits
 from torch import nn
 
-from ch01_intro.network import normalize
+from ch01_intro.network import SixViews, normalize
 from ch03_deep_learning.muon import ConvMuon
 from ch03_deep_learning.quicknet import QuickNet
 from ch03_deep_learning.recipe import (
@@ -112,9 +112,8 @@ def test_accuracy_counts_every_image_and_leaves_the_mode():
     images = torch.zeros(1250, 3, 32, 32, dtype=torch.uint8)
     labels = torch.full((1250,), 3)
     labels[:250] = 4
-    model = Third().train()
-    for views in (False, True):
-        assert accuracy_of(model, images, labels, views=views) == pytest.approx(0.8)
+    for model in (Third().train(), SixViews(Third()).train()):
+        assert accuracy_of(model, images, labels) == pytest.approx(0.8)
         assert model.training
 
 
