@@ -2,12 +2,13 @@
 
 import pytest
 
-from tests import warm_kernels
+from tests import warm_kernels, warm_workers
 from tests.notebooks import set_environment
 from tests.order import longest_first
 
 set_environment()
 warm_kernels.use()
+warm_workers.use()
 
 
 @pytest.hookimpl(trylast=True)

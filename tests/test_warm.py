@@ -2,9 +2,12 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
+import sys
 import time
+from pathlib import Path
 
 import nbval.kernel
 import pytest
@@ -176,3 +179,58 @@ def test_ports_are_chosen_only_when_the_kernel_can_start_at_once(tmp_path, monke
     kernel = nbval.kernel.start_new_kernel(cwd=str(tmp_path), kernel_name=name)
     assert in_kernel(kernel, "print(6 * 7)") == "42\n"
     assert waited[0] < 1  # its imports take several seconds
+
+
+IMPORTED = "import os, sys; print(os.getcwd(), sys.argv, 'torch' in sys.modules)"
+workers = pytest.mark.skipif(
+    "PYTHON_EXEC" not in os.environ, reason="workers of torchrun are not started warm"
+)
+
+
+@workers
+@pytest.mark.parametrize("end, code", [("", 0), ("sys.exit(3)", 3), ("0 / 0", 1),
+                                       ("os.kill(os.getpid(), 9)", -9)])  # fmt: skip
+def test_a_worker_of_torchrun_is_as_a_new_one_and_ends_so(tmp_path, end, code):
+    given = ["-u", "-c", f"{IMPORTED}\n{end}", "-x"]
+    warm_one, new_one = (
+        subprocess.run([python, *given], cwd=tmp_path, capture_output=True, text=True)
+        for python in (os.environ["PYTHON_EXEC"], sys.executable)
+    )
+    assert warm_one.stdout == f"{tmp_path} ['-c', '-x'] True\n"
+    assert warm_one.stdout.replace("True", "False") == new_one.stdout
+    assert warm_one.returncode == new_one.returncode == code
+    last = [done.stderr.splitlines()[-1:] for done in (warm_one, new_one)]
+    assert last[0] == last[1]
+
+
+@workers
+def test_a_worker_that_is_killed_is_gone():
+    code = "import os, time; print(os.getpid()); time.sleep(60)"
+    command = [os.environ["PYTHON_EXEC"], "-u", "-c", code]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as client:
+        pid = int(client.stdout.readline())
+        assert pid != client.pid
+        client.kill()
+        assert ends(pid)
+
+
+@workers
+@pytest.mark.parametrize("where", ["another network", "nobody listens"])
+def test_a_worker_that_can_not_be_forked_is_a_new_one(tmp_path, where):
+    python = Path(os.environ["PYTHON_EXEC"])
+    command = [str(python), "-c", IMPORTED]
+    if where == "another network":
+        command = ["unshare", "--net", *command]
+        if (
+            not shutil.which("unshare")
+            or subprocess.run([*command[:2], "true"]).returncode
+        ):
+            pytest.skip("the system allows no network of one's own")
+    else:
+        alone = tmp_path / "python"
+        text = python.read_text(encoding="utf-8")
+        alone.write_text(text.replace(f"{python.parent}/socket", f"{tmp_path}/socket"))
+        alone.chmod(0o700)
+        command[0] = str(alone)
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("['-c'] False\n")

@@ -38,6 +38,7 @@ PRELOADED = (
 )
 # What packages read while they are imported: another value asks for another server.
 READ_EARLY = ("OMP_", "MKL_", "CUDA_", "MPL", "PYTHON", "TORCH")
+READ_LATE = ("TORCHELASTIC_",)  # another value in each run
 needs_fork = pytest.mark.skipif(not FORKS, reason="no fork, or not a safe one")
 forked_or_new = pytest.mark.parametrize(
     "forks", [pytest.param(True, marks=needs_fork), False]
@@ -127,6 +128,7 @@ class Server:
 
 
 _servers: dict[tuple, Server] = {}
+_starting = threading.Lock()
 
 
 def server(env: dict[str, str], modules: tuple[str, ...] = PRELOADED) -> Server:
@@ -136,11 +138,17 @@ def server(env: dict[str, str], modules: tuple[str, ...] = PRELOADED) -> Server:
         env: the program's environment.
         modules: what the server has imported.
     """
-    early = {k: v for k, v in env.items() if k.startswith(READ_EARLY)}
+    early = {
+        name: value
+        for name, value in env.items()
+        if name.startswith(READ_EARLY) and not name.startswith(READ_LATE)
+    }
     key = (modules, *sorted(early.items()))
-    if key not in _servers:
-        _servers[key] = Server(modules, env)
-    return _servers[key]
+    with _starting:
+        if key not in _servers:
+            own = {k: v for k, v in os.environ.items() if not k.startswith(READ_EARLY)}
+            _servers[key] = Server(modules, own | early)
+        return _servers[key]
 
 
 def start(
@@ -156,7 +164,8 @@ def start(
     """Start `python *arguments`.
 
     Args:
-        arguments: "-m" and a module, or "-c" and code, or a file; then its arguments.
+        arguments: "-u" or nothing, then "-m" and a module, "-c" and code, or a file;
+            then its arguments.
         cwd: its folder; this process's one by default.
         env: its environment; this process's one by default.
         stdout, stderr: open files or their numbers, or `subprocess.DEVNULL`; None is

@@ -64,6 +64,9 @@ def become(order: dict, files: list[int]) -> None:
 
 def main(arguments: list[str]) -> None:
     """As `python *arguments` does; nothing of this file is in the way."""
+    if arguments[0] == "-u":
+        arguments = arguments[1:]
+        sys.stdout.reconfigure(line_buffering=True)
     first, *rest = arguments
     if first == "-m":
         sys.argv[:] = rest
