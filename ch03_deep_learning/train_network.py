@@ -40,8 +40,8 @@ from ch01_intro.network import (
     save_file,
 )
 from ch03_deep_learning.augmentation import crop_and_flip
-from ch03_deep_learning.benchmark import real_data
 from ch03_deep_learning.loader import BatchLoader
+from ch03_deep_learning.real_data import real_data
 from ch03_deep_learning.recipe import accuracy_of
 from ch03_deep_learning.training import Batch, fit
 

@@ -28,7 +28,8 @@ import torch
 
 from ch01_intro.devices import pick_device, seed_everything
 from ch02_tensors.panels import GREY, INK
-from ch03_deep_learning.benchmark import Data, name_of, real_data, shrink
+from ch03_deep_learning.benchmark import name_of, shrink
+from ch03_deep_learning.real_data import Data, real_data
 from ch03_deep_learning.recipe import accuracy_of
 from ch06_acceleration.rungs import Rung, ladder, train
 

@@ -13,6 +13,7 @@ def test_the_command_runs_each_recipe_and_prints_a_table(tmp_path, monkeypatch, 
     monkeypatch.setattr(benchmark, "BOOK_EPOCHS", 1)
     monkeypatch.setattr(benchmark, "RESULTS", tmp_path / "results.json")
     write_cifar10(tmp_path, 20)
+    monkeypatch.setattr(benchmark, "pick_device", lambda: torch.device("cpu"))
     results = benchmark.main(["--limit", "20", "--save"])
     assert len(results) == 3
     assert all(0 <= r.accuracy <= 1 and r.seconds > 0 for r in results)
@@ -20,6 +21,15 @@ def test_the_command_runs_each_recipe_and_prints_a_table(tmp_path, monkeypatch, 
     saved = json.loads((tmp_path / "results.json").read_text())
     assert [Result(**row) for row in saved["results"]] == results
     assert lines[-4].startswith("recipe") and lines[-3].rstrip().endswith("1.0 x")
+
+
+def test_the_one_for_a_gpu(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTORCH_BOOK_DATA", str(tmp_path))
+    monkeypatch.setattr(benchmark, "BEST_EPOCHS", 1)
+    write_cifar10(tmp_path, 20)
+    (result,) = benchmark.main(["best", "--limit", "20"])
+    assert result.name.startswith("best: 7255 k parameters, 1 epochs")
+    assert 0 <= result.accuracy <= 1 and result.seconds > 0
 
 
 def test_the_table_compares_with_the_first():
@@ -50,5 +60,5 @@ def test_without_data_it_says_where_to_put_them(tmp_path, monkeypatch):
 
 def test_an_unknown_recipe(capsys):
     with pytest.raises(SystemExit):
-        benchmark.main(["best"])
-    assert "no recipe best: book, quick, good" in capsys.readouterr().err
+        benchmark.main(["long"])
+    assert "no recipe long: book, quick, good, best" in capsys.readouterr().err
