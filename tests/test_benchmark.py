@@ -28,7 +28,7 @@ def test_the_one_for_a_gpu(tmp_path, monkeypatch):
     monkeypatch.setattr(benchmark, "BEST_EPOCHS", 1)
     write_cifar10(tmp_path, 20)
     (result,) = benchmark.main(["best", "--limit", "20"])
-    assert result.name.startswith("best: 7255 k parameters, 1 epochs")
+    assert result.name.startswith("best: 7269 k parameters, 1 epochs")
     assert 0 <= result.accuracy <= 1 and result.seconds > 0
 
 
