@@ -14,7 +14,7 @@ import pytest
 from jupyter_client.manager import start_new_kernel
 from jupyter_client.provisioning import LocalProvisioner
 
-from tests import warm, warm_kernels
+from tests import warm, warm_kernels, warm_workers
 from tests.alive import ends
 from tests.warm import forked_or_new, needs_fork
 
@@ -212,6 +212,18 @@ def test_a_worker_that_is_killed_is_gone():
         assert pid != client.pid
         client.kill()
         assert ends(pid)
+
+
+@workers
+def test_a_worker_whose_server_has_ended_is_a_new_one(monkeypatch):
+    monkeypatch.setattr(warm_workers, "MODULES", ("json",))
+    env = os.environ | {"MKL_NUM_THREADS": "5"}
+    server = warm.server(env, ("json",))
+    server.close()
+    command = [os.environ["PYTHON_EXEC"], "-c", "print(6 * 7)"]
+    for _ in range(2):
+        done = subprocess.run(command, env=env, capture_output=True, text=True)
+        assert (done.stdout, done.stderr, done.returncode) == ("42\n", "", 0)
 
 
 @workers

@@ -49,15 +49,18 @@ def _listen(listener: socket.socket) -> None:
 
 
 def _serve(connection: socket.socket) -> None:
-    """Start what a client asks for, and tell it how that ends."""
-    with connection, suppress(OSError):
+    """Start what a client asks for, and tell it how that ends.
+
+    Where that fails, no answer comes: the client then starts an interpreter itself.
+    """
+    with connection, suppress(OSError, RuntimeError):  # the client, the server is gone
         message, files, *_ = socket.recv_fds(connection, warm.LARGEST, 2)
         order = json.loads(message)
         out, err = files
         where = {"cwd": order["cwd"], "env": order["env"], "modules": MODULES}
         try:
             if order["network"] != str(warm_client.NETWORK.readlink()):
-                return  # without an answer the client starts an interpreter itself
+                return
             program = warm.start(order["run"], stdout=out, stderr=err, **where)
         finally:
             os.close(out)
