@@ -130,9 +130,9 @@ def small_network(
 def named_network(*, six_views: bool = False) -> tuple[nn.Module, str]:
     """`small_network()`, where wanted looking in six views, and what it is called."""
     model, name = small_network(), "SmallResNet, CIFAR-10"
-    return (
-        (SixViews(model).eval(), f"{name}, six views") if six_views else (model, name)
-    )
+    if six_views:
+        return SixViews(model).eval(), f"{name}, six views"
+    return model, name
 
 
 def facts(path: Path | str = WEIGHTS) -> dict[str, str]:

@@ -123,8 +123,9 @@ def saved() -> dict[str, dict[str, Any]]:
     if not RESULTS.exists():
         return {}
     runs = json.loads(RESULTS.read_text(encoding="utf-8"))
-    rows = {name: [Load(**row) for row in run["rows"]] for name, run in runs.items()}
-    return {name: run | {"rows": rows[name]} for name, run in runs.items()}
+    for run in runs.values():
+        run["rows"] = [Load(**row) for row in run["rows"]]
+    return runs
 
 
 def machine() -> dict[str, str | int]:
