@@ -7,7 +7,6 @@ thing that is wrong comes with one line that says how to mend it. Exits with 1 w
 something must be mended, with 0 when all that follows will run.
 """
 
-import importlib.metadata
 import os
 import platform
 import shutil
@@ -19,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ch01_intro.assets import data_home, offline
-from ch01_intro.colab import pins
+from ch01_intro.pinned import differing, pinned_here
 
 INSTALL = "python -m pip install -r requirements.txt"
 MARKS = {"ok": " ok ", "note": "note", "mend": "MEND"}
@@ -76,38 +75,18 @@ def matches(torch_version: str, torchvision_version: str) -> bool:
     return (torch_major, vision_major) == (2, 0) and vision_minor == torch_minor + 15
 
 
-def _holds(condition: str) -> bool:
-    """Whether a pin's condition, such as `sys_platform != "win32"`, is met here."""
-    _, sign, platform = condition.partition("==")
-    if not sign:
-        _, sign, platform = condition.partition("!=")
-    return not sign or (platform.strip(" '\"") == sys.platform) == (sign == "==")
-
-
 def check_packages() -> Check:
     """What is installed, compared with the pins of requirements.txt."""
     requirements = Path(__file__).resolve().parent.parent / "requirements.txt"
     if not requirements.is_file():
         return Check("packages", "no requirements.txt here: versions not compared")
-    wanted_here = {}
-    for name, line in pins(requirements.parent).items():
-        pin, _, condition = line.partition(";")  # of platforms only
-        if _holds(condition.strip()):
-            wanted_here[name] = pin.partition("==")[2].strip()
-    other, missing = [], []
-    for name, wanted in wanted_here.items():
-        try:
-            found = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            missing.append(name)
-            continue
-        if found.split("+")[0] != wanted:
-            other.append(f"{name} {found} (pinned {wanted})")
+    wanted = pinned_here(requirements.parent)
+    missing, other = differing(wanted)
     if missing:
         return Check("packages", f"missing: {', '.join(missing)}", "mend", INSTALL)
     if other:
         return Check("packages", f"other versions: {', '.join(other)}", "note", INSTALL)
-    return Check("packages", f"all {len(wanted_here)} as pinned in requirements.txt")
+    return Check("packages", f"all {len(wanted)} as pinned in requirements.txt")
 
 
 def check_devices() -> Check:

@@ -2,30 +2,24 @@
 
     python -m ch06_acceleration.two_machines --epochs 2   # train_ddp.py across both
 
-On Linux, where a user may make namespaces, each machine has a name, an address, a
-loopback and a network card of its own, and the only way between them is a virtual
-Ethernet cable (veth) that counts the bytes. Nothing outside changes, and all of it is
-gone when the last process inside ends, so that no names clash. Elsewhere both are this
-machine's loopback; `Machines.how` says which it is.
-
-Needs the Linux programs unshare, nsenter and ip, and tc for `slow_down`. Can be copied
-together with launch.py.
+On Linux, where a user may make namespaces, the cable counts the bytes, and tc makes it
+slower. Elsewhere both machines are this one's loopback; `Machines.how` says which it
+is. Can be copied together with network_namespaces.py and launch.py.
 """
 
 import contextlib
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ch06_acceleration.launch import LOOPBACK, Started, environment, free_port, started
+from ch06_acceleration.launch import LOOPBACK, Started, free_port, started
+from ch06_acceleration.network_namespaces import CARD, call, joined
 
-CARD = "eth0"
-ADDRESSES = "10.77.0.1", "10.77.0.2"
+PORT = 29500  # in a namespace of its own each one is free
 
 
 @dataclass
@@ -80,7 +74,7 @@ class Machines:
         """
         if self.enter is None:
             return None
-        tables = [_call([*enter, "cat", "/proc/net/dev"]) for enter in self.enter]
+        tables = [call([*enter, "cat", "/proc/net/dev"]) for enter in self.enter]
         lines = [table.partition(f"{CARD}:")[2].split() for table in tables]
         return int(lines[0][8]), int(lines[1][8])  # eight numbers about receiving
 
@@ -98,7 +92,7 @@ class Machines:
         queue = f"tc qdisc replace dev {CARD} root {bucket}".split()
         try:
             for enter in self.enter:
-                _call([*enter, *queue])
+                call([*enter, *queue])
         except OSError:
             return False
         return True
@@ -114,13 +108,13 @@ def two_machines(
     which works everywhere, and where `names` are left out.
     """
     with contextlib.ExitStack() as stack:
-        how = "loopback"
+        machines = Machines("loopback", (LOOPBACK, LOOPBACK), free_port())
         try:
-            machines = stack.enter_context(_joined(names)) if namespaces else None
+            if namespaces:
+                enter = stack.enter_context(joined(names))
+                machines = Machines("two network namespaces", names, PORT, enter)
         except (OSError, subprocess.SubprocessError) as error:
-            machines, how = None, f"loopback, as there are no namespaces: {error}"
-        if machines is None:
-            machines = Machines(how, (LOOPBACK, LOOPBACK), free_port())
+            machines.how = f"loopback, as there are no namespaces: {error}"
         with machines.running:
             yield machines
 
@@ -164,66 +158,6 @@ def wait_for(run: Started, text: str, *, timeout: float = 120.0) -> str:
         time.sleep(0.02)
         over = time.monotonic() > end or run.process.poll() is not None
     return wrote
-
-
-@contextlib.contextmanager
-def _joined(names: tuple[str, str]) -> Iterator[Machines]:
-    """Two namespaces and a cable; `OSError` with the reason where there are none."""
-    if sys.platform != "linux":
-        raise OSError("only Linux has them")
-    for program in ("unshare", "nsenter", "ip"):
-        if not shutil.which(program):
-            raise OSError(f"the program {program} is missing")
-    own = "--net", "--uts", "--mount"
-    with contextlib.ExitStack() as stack:
-        pairs = list(zip(ADDRESSES, names, strict=True))
-        hosts = Path(stack.enter_context(tempfile.TemporaryDirectory()), "hosts")
-        rows = [f"{p}{a} {n}" for p in ("", "::ffff:") for a, n in pairs]
-        hosts.write_text("\n".join([f"{LOOPBACK} localhost", *rows, ""]), "utf-8")
-        enter: list[list[str]] = []
-        for user in (["--user", "--map-root-user"], []):  # the second is in the first
-            unshare = [*(enter[0] if enter else []), "unshare", *user, *own]
-            pid = stack.enter_context(_held(unshare))
-            enter.append(["nsenter", f"--target={pid}", "--user", *own, "--wd=."])
-            enter[-1].append("--preserve-credentials")
-        cable = f"ip link add {CARD} type veth peer name {CARD} netns {pid}"
-        _call([*enter[0], *cable.split()])
-        for inside, (address, name) in zip(enter, pairs, strict=True):
-            _call([*inside, "mount", "--bind", str(hosts), "/etc/hosts"])
-            for command in (
-                f"hostname {name}",
-                f"ip address add {address}/24 dev {CARD}",
-                f"ip link set {CARD} up",
-                "ip link set lo up",
-            ):
-                _call([*inside, *command.split()])
-            _call([*inside, sys.executable, "-c", "pass"])  # it has to be there, too
-        yield Machines("two network namespaces", names, 29500, enter)
-
-
-@contextlib.contextmanager
-def _held(unshare: Sequence[str]) -> Iterator[int]:
-    """New namespaces as long as a `cat` in them reads from us: even a kill ends it."""
-    holder = subprocess.Popen(
-        [*unshare, "sh", "-c", "echo ready; exec cat"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-    )
-    with holder:  # closes its stdin and waits
-        if (line := holder.stdout.readline().strip()) != "ready":
-            raise OSError(line or "unshare failed")
-        yield holder.pid
-
-
-def _call(command: Sequence[str]) -> str:
-    done = subprocess.run(
-        command, env=environment(), capture_output=True, encoding="utf-8", timeout=20
-    )
-    if done.returncode:
-        raise OSError(done.stderr.strip() or f"{command} failed")
-    return done.stdout
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -8,22 +8,18 @@
 """
 
 import argparse
-import json
 import re
 import sys
 import tomllib
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from importlib import metadata
 from pathlib import Path
 
-from packaging.version import Version
-
 from ch01_intro.download import offline
 from ch08_ecosystem.facts import is_source
+from ch08_ecosystem.releases import check, newest_on_pypi
 
 FACTS = Path(__file__).with_suffix(".toml")
 STATES = ("active", "maintenance", "renamed", "merged", "archived", "dormant")
@@ -31,7 +27,6 @@ NEEDED = ("name", "field", "repository", "released", "state", "now")
 KNOWN = {*NEEDED, "table", "pypi", "version", "since", "verified",
          "released_from", "state_from"}  # fmt: skip
 YEAR = timedelta(days=366)
-PYPI = "https://pypi.org/pypi/{}/json"
 
 
 @dataclass(frozen=True)
@@ -181,36 +176,6 @@ def _state(project: Project) -> str:
 def _release(project: Project) -> str:
     month = f"{project.released:%Y-%m}"
     return f"{month}  {project.version or '(a commit)'}"
-
-
-def newest_on_pypi(package: str, timeout: float = 5.0) -> str:
-    """The newest version that PyPI names; raises `OSError` where it does not answer."""
-    with urllib.request.urlopen(PYPI.format(package), timeout=timeout) as answer:
-        return json.load(answer)["info"]["version"]
-
-
-def check(
-    projects: Iterable[Project], newest: Callable[[str], str] = newest_on_pypi
-) -> dict[str, list[str]]:
-    """Ask for each version that the file took from PyPI; `newer` and `unknown` lines.
-
-    Raises `ConnectionError` at once where PyPI can not be reached at all.
-    """
-    found: dict[str, list[str]] = {"newer": [], "unknown": []}
-    for project in projects:
-        if not (project.pypi and project.version and "PyPI" in project.released_from):
-            continue
-        try:
-            version = newest(project.pypi)
-        except urllib.error.HTTPError as error:
-            found["unknown"].append(f"{project.pypi}: PyPI answers {error.code}")
-        except OSError as error:
-            raise ConnectionError(f"PyPI does not answer ({error})") from error
-        else:
-            if Version(version) > Version(project.version):
-                line = f"{project.pypi}: {version} is out, noted is {project.version}"
-                found["newer"].append(line)
-    return found
 
 
 def main(arguments: list[str] | None = None, newest=newest_on_pypi) -> int:

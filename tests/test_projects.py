@@ -1,6 +1,5 @@
 """The file of projects is sound; newer releases are found, here without a network."""
 
-import io
 import json
 import re
 import subprocess
@@ -12,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ch08_ecosystem import projects
-from ch08_ecosystem.projects import STATES, check, choose, day, load, main, table
+from ch08_ecosystem.projects import STATES, choose, day, load, main, table
 
 BOOK = json.loads(Path(__file__).with_name("book_index.json").read_text("utf-8"))
 NAMES = {
@@ -139,20 +138,6 @@ def test_the_table_shows_what_is_not_verified():
 # ---- Newer releases ------------------------------------------------------------------
 
 
-def test_newer_releases_are_found(written):
-    assert check(written(), {"one": "1.9"}.get)["newer"] == []
-    assert check(written(), {"one": "1.11"}.get)["newer"] == [
-        "one: 1.11 is out, noted is 1.10"
-    ]
-
-
-def test_what_pypi_does_not_have(written):
-    def newest(package):
-        raise urllib.error.HTTPError("", 404, "", {}, io.BytesIO())
-
-    assert check(written(), newest)["unknown"] == ["one: PyPI answers 404"]
-
-
 def test_the_command_ends_with_1(monkeypatch, capsys):
     monkeypatch.delenv("PYTORCH_BOOK_OFFLINE", raising=False)
     versions = {"timm": "99.0", "ray": "0.1"}
@@ -179,18 +164,6 @@ def test_the_command_that_may_not_ask(monkeypatch, capsys):
     monkeypatch.setenv("PYTORCH_BOOK_OFFLINE", "1")
     assert main(["--check"], newest=lambda package: pytest.fail("asked")) == 2
     assert "was not asked" in capsys.readouterr().out
-
-
-def test_the_answer_of_pypi_is_read(monkeypatch):
-    asked = {}
-
-    def urlopen(address, timeout):
-        asked.update(address=address, timeout=timeout)
-        return io.BytesIO(b'{"info": {"version": "1.2.3"}}')
-
-    monkeypatch.setattr(projects.urllib.request, "urlopen", urlopen)
-    assert projects.newest_on_pypi("one") == "1.2.3"
-    assert asked == {"address": "https://pypi.org/pypi/one/json", "timeout": 5.0}
 
 
 def test_the_command_prints_the_tables(capsys):

@@ -1,7 +1,6 @@
 """Two machines: what they see of each other, what is counted, that all of it ends."""
 
 import re
-import subprocess
 import sys
 import time
 
@@ -9,7 +8,7 @@ import psutil
 import pytest
 import torch
 
-from ch06_acceleration import two_machines as module
+from ch06_acceleration import network_namespaces
 from ch06_acceleration.launch import CommandFailed, torchrun
 from ch06_acceleration.two_machines import agents, two_machines, wait_for
 
@@ -72,28 +71,11 @@ def test_nothing_is_seen_from_outside_and_two_do_not_clash(joined):
 
 
 def test_without_namespaces_it_is_loopback_and_says_why(monkeypatch):
-    monkeypatch.setattr(module.sys, "platform", "darwin")
+    monkeypatch.setattr(network_namespaces.sys, "platform", "darwin")
     with two_machines() as machines:
         assert machines.how.startswith("loopback, as") and "Linux" in machines.how
         assert machines.names == ("127.0.0.1", "127.0.0.1") and machines.enter is None
         assert machines.bytes_sent() is None and not machines.slow_down(10)
-    monkeypatch.setattr(module.sys, "platform", "linux")
-    monkeypatch.setattr(module.shutil, "which", lambda program: None)
-    with two_machines() as machines:
-        assert "unshare is missing" in machines.how
-
-
-def test_a_refusal_of_the_system_is_loopback(monkeypatch):
-    if sys.platform != "linux":
-        pytest.skip("only Linux has namespaces")
-    monkeypatch.setattr(module.shutil, "which", lambda program: program)
-    real = subprocess.Popen
-    refused = [sys.executable, "-c", "print('unshare failed: Operation not permitted')"]
-    monkeypatch.setattr(
-        module.subprocess, "Popen", lambda command, **more: real(refused, **more)
-    )
-    with two_machines() as machines:
-        assert "not permitted" in machines.how and machines.enter is None
 
 
 @BOTH
