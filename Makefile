@@ -1,5 +1,6 @@
 # The two commands of the README, and what stands behind them. A second call is quick:
 # the environment is made anew only when requirements.txt or pyproject.toml changed.
+# uv compiles nothing: what Python 3.12 has to say of torchao it would say in a notebook.
 
 PYTHON ?= python3
 VENV   ?= .venv
@@ -38,7 +39,8 @@ $(READY): requirements.txt pyproject.toml
 	@if command -v uv >/dev/null 2>&1; then \
 	    echo "uv: installing into $(VENV)"; \
 	    { [ -x $(BIN)/python ] || uv venv --quiet --python $(PYTHON) $(VENV); } && \
-	    $(PIP) --quiet -r requirements.txt; \
+	    $(PIP) --quiet -r requirements.txt && \
+	    $(BIN)/python -W ignore -m compileall -q $(VENV)/lib/python*/site-packages/torchao; \
 	else \
 	    echo "pip: installing into $(VENV) (about 5 GB with CUDA, some minutes)"; \
 	    { [ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV); } && \

@@ -39,6 +39,9 @@ def check_python() -> Check:
     found = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
     if sys.version_info < (3, 11):  # noqa: UP036 - told in words, not by a traceback
         return Check("Python", found, "mend", "Install Python 3.11 or later.")
+    if sys.version_info[:3] == (3, 13, 0):
+        remedy = "torch.compile warns that 3.13.0 is slower: install 3.13.1 or later."
+        return Check("Python", found, "note", remedy)
     return Check("Python", found)
 
 

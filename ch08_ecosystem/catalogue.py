@@ -11,6 +11,7 @@ import inspect
 import json
 import logging
 import re
+import sys
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -121,7 +122,7 @@ def summary(name: str) -> str:
     Of PyTorch and torchvision only: to import all packages would take half a minute.
     """
     value = resolve(name) if name.startswith(("torch.", "torchvision.")) else None
-    if value is None or inspect.ismodule(value):
+    if value is None or inspect.ismodule(value) or _says_its_type(value):
         return ""
     short = name.rsplit(".", 1)[-1]
     lines = (inspect.getdoc(value) or "").strip().splitlines()
@@ -130,6 +131,16 @@ def summary(name: str) -> str:
     text = re.sub(r":\w+:`~?([^`]*)`", r"\1", text)
     first = re.split(r"(?<=[a-z)])\. |:: ", text, maxsplit=1)[0]
     return plain(first)[:300]
+
+
+def _says_its_type(value: object) -> bool:
+    """Whether its documentation is that of a type of Python's own, such as `bool`.
+
+    That says nothing about the value, and each version of Python words it anew.
+    """
+    kind = type(value)
+    own = kind.__module__.partition(".")[0] in sys.stdlib_module_names
+    return own and value.__doc__ == kind.__doc__
 
 
 def write(path: Path = FILE) -> None:

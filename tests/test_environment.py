@@ -62,6 +62,20 @@ def test_something_to_mend_exits_with_1_and_says_how(monkeypatch, capsys):
     assert "To mend: thing" in shown
 
 
+@pytest.mark.parametrize(
+    ("version", "level"),
+    [
+        ((3, 10, 9), "mend"),
+        ((3, 11, 0), "ok"),
+        ((3, 13, 0), "note"),
+        ((3, 13, 1), "ok"),
+    ],
+)
+def test_which_python_will_do(monkeypatch, version, level):
+    monkeypatch.setattr(environment.sys, "version_info", version)
+    assert environment.check_python().level == level
+
+
 def test_without_torch_the_rest_is_still_checked(monkeypatch):
     broken_import(monkeypatch, "torch")
     results = {c.name: c for c in checks()}
