@@ -14,6 +14,7 @@ import numpy as np
 
 Run = Callable[[np.ndarray], np.ndarray]  # images (N, 3, 32, 32) -> logits (N, 10)
 LARGEST = 64  # images in a batch that the exported programs take
+DEPRECATED = r"`torch\.jit\.\w+` is deprecated"  # how the warnings begin
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def write_script(model, images, path: Path) -> None:
     import torch
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # that it is deprecated
+        warnings.filterwarnings("ignore", DEPRECATED)
         torch.jit.freeze(torch.jit.script(model)).save(str(path))
 
 
@@ -65,7 +66,7 @@ def load_script(path: Path) -> Run:
     import torch
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)
+        warnings.filterwarnings("ignore", DEPRECATED)
         return _of_torch(torch.jit.load(str(path)))
 
 

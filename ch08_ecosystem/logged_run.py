@@ -129,7 +129,7 @@ def _add_the_rest(writer, model, x, y, history, matrices) -> None:
     writer.add_audio("the loss, to be heard", tone(losses), step, sample_rate=8000)
     writer.add_text("about", "**DigitNet** on 1,437 handwritten digits", step)
     with warnings.catch_warnings():  # add_graph calls torch.jit.trace, which warns
-        warnings.simplefilter("ignore", FutureWarning)
+        warnings.filterwarnings("ignore", r"`torch\.jit")
         writer.add_graph(model, x[:1])
     names = [CLASSES[label] for label in y.tolist()]
     writer.add_embedding(model.features(x), names, 1 - x, step, "features")
