@@ -26,6 +26,7 @@ ABSOLUTE_PATH = re.compile(
     r"|\b[A-Za-z]:\\{1,2}(?:Users|Windows|Program|Temp)",
 )
 ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]{6,}|\b0x(?:7f|5[56])[0-9a-f]{10}\b")
+ORDERED = re.compile(r"OrderedDict\([\[{]")
 SHELL = re.compile(r"(?m)^\s*!|=\s*!\w|^\s*%+(?:pip|conda|uv|sx|system|bash|sh)\b")
 NBVAL_COMMENT = re.compile(r"(?m)^\s*#+\s*(?:NBVAL_|PYTEST_VALIDATE_)\w+")
 HEADING = re.compile(r"(?m)^(#+) +\S")
@@ -85,6 +86,16 @@ def no_addresses(notebook: NotebookNode, name: str) -> list[str]:
         for cell in code_cells(notebook, name)
         if "nbval-ignore-output" not in cell.tags
         if (found := ADDRESS.search("\n".join(cell.texts)))
+    ]
+
+
+def same_in_each_python(notebook: NotebookNode, name: str) -> list[str]:
+    return [
+        f"{cell.where}: shows an OrderedDict, which Python 3.12 writes otherwise than "
+        "3.11; show a dict"
+        for cell in code_cells(notebook, name)
+        if "nbval-ignore-output" not in cell.tags
+        if ORDERED.search("\n".join(cell.texts))
     ]
 
 
@@ -254,6 +265,7 @@ RULES: tuple[Rule, ...] = (
     no_widgets,
     no_absolute_paths,
     no_addresses,
+    same_in_each_python,
     short_cells,
     narrow_cells,
     first_cell_complete,

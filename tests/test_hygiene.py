@@ -83,6 +83,11 @@ DAMAGES: dict[str, tuple[Rule, int | None, Damage]] = {
         5,
         added("object()", result("<object object at 0x7fd41d0a4f10>")),
     ),
+    "an OrderedDict": (
+        hygiene.same_in_each_python,
+        5,
+        added("layer.state_dict()", result("OrderedDict([('bias', tensor([1.]))])")),
+    ),
     "too long": (hygiene.short_cells, 5, added("\n".join(["1 + 1"] * 21))),
     "too wide": (hygiene.narrow_cells, 5, added(f"'{'wide' * 30}'")),
     "no title": (hygiene.first_cell_complete, 1, without("# Adding numbers\n\n")),
@@ -208,6 +213,7 @@ ALLOWED: dict[str, Damage] = {
     "ignored, an address": added(
         "assert x\nx", result("<x at 0x7fd41d0a>"), tags=IGNORED
     ),
+    "an empty OrderedDict": added("x.state_dict()", result("OrderedDict()")),
     "a magic, an import": added("%matplotlib inline\nfrom ch01_intro import devices"),
     "no Python": added("%%html\n<b>bold</b>"),
     "links": noted(
