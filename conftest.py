@@ -1,14 +1,25 @@
-"""What every test inherits, a notebook that is tested alone included."""
+"""What every test inherits, a notebook that is tested alone included.
+
+Without Jupyter the helpers can be tested: `python -m pytest -o addopts= tests`.
+"""
+
+from importlib.util import find_spec
 
 import pytest
 
-from tests import warm_kernels, warm_workers
+from tests import warm_workers
 from tests.notebooks import set_environment
 from tests.order import longest_first
 
 set_environment()
-warm_kernels.use()
 warm_workers.use()
+if find_spec("nbval"):
+    from tests import warm_kernels
+
+    warm_kernels.use()
+else:
+    about_notebooks = ("execute", "nbval", "tools", "warm")
+    collect_ignore = [f"tests/test_{name}.py" for name in about_notebooks]
 
 
 @pytest.hookimpl(trylast=True)
