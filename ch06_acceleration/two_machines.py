@@ -108,13 +108,15 @@ def two_machines(
     which works everywhere, and where `names` are left out.
     """
     with contextlib.ExitStack() as stack:
-        machines = Machines("loopback", (LOOPBACK, LOOPBACK), free_port())
+        how, enter = "loopback", None
         try:
-            if namespaces:
-                enter = stack.enter_context(joined(names))
-                machines = Machines("two network namespaces", names, PORT, enter)
+            enter = stack.enter_context(joined(names)) if namespaces else None
         except (OSError, subprocess.SubprocessError) as error:
-            machines.how = f"loopback, as there are no namespaces: {error}"
+            how = f"loopback, as there are no namespaces: {error}"
+        if enter is None:
+            machines = Machines(how, (LOOPBACK, LOOPBACK), free_port())
+        else:
+            machines = Machines("two network namespaces", names, PORT, enter)
         with machines.running:
             yield machines
 

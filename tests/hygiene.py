@@ -83,9 +83,7 @@ def no_addresses(notebook: NotebookNode, name: str) -> list[str]:
     return [
         f"{cell.where}: shows the address {found[0]}, another one in each run; "
         "show something that stays"
-        for cell in code_cells(notebook, name)
-        if "nbval-ignore-output" not in cell.tags
-        if (found := ADDRESS.search("\n".join(cell.texts)))
+        for cell, found in _compared(notebook, name, ADDRESS)
     ]
 
 
@@ -93,9 +91,7 @@ def same_in_each_python(notebook: NotebookNode, name: str) -> list[str]:
     return [
         f"{cell.where}: shows an OrderedDict, which Python 3.12 writes otherwise than "
         "3.11; show a dict"
-        for cell in code_cells(notebook, name)
-        if "nbval-ignore-output" not in cell.tags
-        if ORDERED.search("\n".join(cell.texts))
+        for cell, _ in _compared(notebook, name, ORDERED)
     ]
 
 
@@ -312,6 +308,16 @@ def _outputs(notebook: NotebookNode, name: str) -> Iterator[tuple[Cell, Notebook
     for cell in code_cells(notebook, name):
         for output in cell.outputs:
             yield cell, output
+
+
+def _compared(
+    notebook: NotebookNode, name: str, pattern: re.Pattern
+) -> Iterator[tuple[Cell, re.Match]]:
+    """The cells in whose outputs, if they are compared, the pattern is found."""
+    for cell in code_cells(notebook, name):
+        found = pattern.search("\n".join(cell.texts))
+        if found and "nbval-ignore-output" not in cell.tags:
+            yield cell, found
 
 
 def _asserts(cell: Cell) -> bool:

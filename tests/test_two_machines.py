@@ -1,6 +1,7 @@
 """Two machines: what they see of each other, what is counted, that all of it ends."""
 
 import re
+import subprocess
 import sys
 import time
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 
 from ch06_acceleration import network_namespaces
+from ch06_acceleration import two_machines as module
 from ch06_acceleration.launch import CommandFailed, torchrun
 from ch06_acceleration.two_machines import agents, two_machines, wait_for
 
@@ -76,6 +78,23 @@ def test_without_namespaces_it_is_loopback_and_says_why(monkeypatch):
         assert machines.how.startswith("loopback, as") and "Linux" in machines.how
         assert machines.names == ("127.0.0.1", "127.0.0.1") and machines.enter is None
         assert machines.bytes_sent() is None and not machines.slow_down(10)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OSError("the program unshare is missing"), "unshare is missing"),
+        (OSError("unshare failed: Operation not permitted"), "not permitted"),
+        (subprocess.TimeoutExpired("ip", 20), "timed out"),
+    ],
+)
+def test_a_refusal_of_the_system_is_loopback(monkeypatch, error, words):
+    def joined(names):
+        raise error
+
+    monkeypatch.setattr(module, "joined", joined)
+    with two_machines() as machines:
+        assert words in machines.how and machines.enter is None
 
 
 @BOTH
