@@ -79,7 +79,8 @@ def open_photo(path: Path | str) -> Image.Image:
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith(("I", "F")):  # 16 or 32 bits a pixel: scale to 8
         values = np.asarray(image, dtype=np.float64)
-        top = 65535.0 if image.mode.startswith("I") and values.max() > 255 else 255.0
+        deep = image.mode.startswith("I;16") or values.max() > 255  # "I": a guess
+        top = 65535.0 if image.mode.startswith("I") and deep else 255.0
         image = Image.fromarray((values.clip(0, top) / top * 255).astype(np.uint8))
     if image.has_transparency_data:
         image = image.convert("RGBA")
@@ -172,6 +173,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--top", type=int, default=5)
     parser.add_argument("--device", help="default: an accelerator if there is one")
     args = parser.parse_args(argv)
+    if args.top < 1:
+        parser.error(f"--top has to be 1 or more, not {args.top}")
     try:
         photo = open_photo(args.photo)
         device = pick_device(args.device)

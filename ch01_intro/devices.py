@@ -49,12 +49,16 @@ def fast_dtype(device: torch.device | str) -> torch.dtype | None:
     return torch.float16 if device.type in {"mps", "xpu"} else None
 
 
-def seed_everything(seed: int = 0, *, deterministic: bool = False) -> torch.Generator:
+def seed_everything(
+    seed: int = 0, *, deterministic: bool | None = None
+) -> torch.Generator:
     """Seed Python, NumPy and PyTorch on every device; return PyTorch's CPU generator.
 
     `deterministic=True` also asks PyTorch for algorithms that give the same bits on
-    each run, and for an error where there is none (slower, above all on CUDA).
-    Raises `ValueError` for a seed that NumPy's legacy generator cannot take.
+    each run, and for an error where there is none (slower, above all on CUDA), and
+    switches `cudnn.benchmark` off; `False` allows the others again. By default both
+    stay as they are. Raises `ValueError` for a seed that NumPy's legacy generator
+    cannot take.
     """
     if not 0 <= seed < 2**32:
         raise ValueError(f"seed has to be in 0..2**32 - 1, not {seed}")
@@ -62,7 +66,10 @@ def seed_everything(seed: int = 0, *, deterministic: bool = False) -> torch.Gene
     np.random.seed(seed)  # noqa: NPY002 - for libraries that still draw from it
     generator = torch.manual_seed(seed)
     if deterministic:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        os.environ.setdefault(
+            "CUBLAS_WORKSPACE_CONFIG", ":4096:8"
+        )  # older PyTorch asks
         torch.backends.cudnn.benchmark = False
-    torch.use_deterministic_algorithms(deterministic)
+    if deterministic is not None:
+        torch.use_deterministic_algorithms(deterministic)
     return generator

@@ -7,6 +7,7 @@ thing that is wrong comes with one line that says how to mend it. Exits with 1 w
 something must be mended, with 0 when all that follows will run.
 """
 
+import http.client
 import os
 import platform
 import shutil
@@ -153,10 +154,12 @@ def check_data() -> Check:
     """Whether the data folder is there, what it holds, whether it can be written."""
     home = data_home()
     remedy = "Set PYTORCH_BOOK_DATA to a folder that can be written."
-    probe = home
-    while not probe.exists():
-        probe = probe.parent
-    if not probe.is_dir() or not os.access(probe, os.W_OK):
+    try:
+        above = (home, *home.absolute().parents)
+        probe = next((path for path in above if path.exists()), None)
+    except OSError:  # a folder on the way that may not be entered
+        probe = None
+    if probe is None or not probe.is_dir() or not os.access(probe, os.W_OK):
         return Check("data", f"{home} can not be written", "note", remedy)
     if not home.exists():
         return Check("data", f"{home} is not there yet: it is made when needed")
@@ -178,7 +181,7 @@ def check_network(timeout: float = 3.0) -> Check:
         urllib.request.urlopen(DOWNLOADS, timeout=timeout).close()  # heeds proxies
     except urllib.error.HTTPError:
         pass  # any answer at all will do
-    except OSError as error:
+    except (OSError, http.client.HTTPException) as error:
         found = f"{DOWNLOADS} is out of reach ({error})"
         return Check("downloads", found, "note", stand_ins)
     return Check("downloads", f"{DOWNLOADS} answers")

@@ -18,6 +18,8 @@ def without_jumps(y: Tensor, *, jump: float = 0.5) -> Tensor:
     """
     if y.ndim != 1:
         raise ValueError(f"needs the values along one line, not {y.ndim} dimensions")
+    if not y.is_floating_point():
+        raise ValueError(f"needs floats, which can be nan, not {y.dtype}")
     y = y.clone()
     y[1:][y.diff().abs() > jump] = torch.nan
     return y
@@ -34,8 +36,12 @@ def draw_curves(
 
     Axes run from -`limit` to `limit` and both have the same scale. The line y = x,
     given under any name, is drawn dotted and grey. `x` must rise and be dense: a step
-    of `y` by more than 0.5 from one point to the next is taken for a jump.
+    of `y` by more than 0.5 from one point to the next is taken for a jump. Raises
+    `ValueError` for more curves in a panel than there are colours (four).
     """
+    for title, curves in panels.items():
+        if sum(not torch.equal(y, x) for y in curves.values()) > len(COLOURS):
+            raise ValueError(f"{title}: at most {len(COLOURS)} curves in a panel")
     _, grid = small_plots(
         panels, columns=columns, size=(2.7, 2.9), share=False, fontsize=10
     )
@@ -51,5 +57,5 @@ def draw_curves(
         axes.axvline(0, color=GREY, linewidth=0.5)
         axes.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal")
         axes.legend(
-            fontsize=9, loc="lower right", handlelength=1.2, borderpad=0.3, framealpha=1
+            fontsize=9, loc="best", handlelength=1.2, borderpad=0.3, framealpha=1
         )

@@ -31,7 +31,7 @@ def picked(x: Tensor, part: Tensor) -> Tensor:
     """
     if x.unique().numel() != x.numel():
         raise ValueError("the values of x must all differ, so that each can be found")
-    if not torch.isin(part, x.flatten()).all():  # isin: no gaps in its second input
+    if not torch.isin(part, x.flatten()).all():  # isin needs it contiguous
         raise ValueError("part holds a value that x does not have")
     return torch.isin(x, part.flatten())
 
@@ -41,9 +41,9 @@ def gather_moves(index: Tensor, dim: int) -> list[tuple[Cell, Cell]]:
 
     `torch.scatter(y, dim, index, x)` goes the other way: (cell of y, cell of x).
     """
-    if index.ndim != 2 or index.is_floating_point() or dim not in (-2, -1, 0, 1):
+    if index.ndim != 2 or index.dtype != torch.int64 or dim not in (-2, -1, 0, 1):
         got = f"dim {dim} and an index of {index.ndim} dimensions, {index.dtype}"
-        raise ValueError(f"needs dim 0 or 1, 2 dimensions and integers, not {got}")
+        raise ValueError(f"needs dim 0 or 1, 2 dimensions and int64, not {got}")
     if index.numel() and index.min() < 0:
         raise ValueError("gather and scatter take no negative indices")
     numbers, down = index.tolist(), dim in (0, -2)
@@ -156,14 +156,16 @@ def draw_strides(views: Mapping[str, Tensor], *, columns: int = 3) -> None:
     """One storage, and under it the views that read it; same place, same colour.
 
     The numbers are places in the storage, counted in elements. Raises `ValueError`
-    where the tensors do not all share one storage.
+    where the tensors do not all share one storage, or their elements differ in size.
     """
     storages = {view.untyped_storage() for view in views.values()}
     if len({storage.data_ptr() for storage in storages}) != 1:
         raise ValueError(
             "these are not views of one tensor: they have several storages"
         )
-    size = min(view.element_size() for view in views.values())
+    size, *others = {view.element_size() for view in views.values()}
+    if others:
+        raise ValueError("these views count in elements of several sizes")
     places = torch.arange(storages.pop().nbytes() // size)
     shades = plt.get_cmap("viridis")(torch.linspace(0, 1, len(places)).numpy())
     shades = 1 - 0.6 * (1 - shades[:, :3])  # lighter, so that the numbers can be read

@@ -126,6 +126,7 @@ def evaluate(cell: str, namespace: dict, value: Callable = value_of) -> Table:
         done = node.end_lineno
         code = textwrap.dedent(ast.get_source_segment(cell, node, padded=True))
         table.append(Row(code, _run(node, namespace, value), comments.get(done, "")))
+    table += [Row("", "", text) for n, text in comments.items() if n > done]
     return table
 
 

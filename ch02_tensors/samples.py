@@ -16,10 +16,11 @@ def frequencies(sample: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """The whole numbers from the smallest to the largest in `sample`, and their shares.
 
     Returns values (K,) and shares (K,), which add up to 1; a value that does not occur
-    in between has share 0. Raises `ValueError` where the sample has other numbers.
+    in between has share 0. Raises `ValueError` where the sample has other numbers or
+    none.
     """
     whole = sample.flatten().long()
-    if not torch.equal(whole.to(sample.dtype), sample.flatten()):
+    if not whole.numel() or not torch.equal(whole.to(sample.dtype), sample.flatten()):
         raise ValueError("the sample has to hold whole numbers")
     low, high = whole.aminmax()
     counts = torch.bincount(whole - low, minlength=int(high - low) + 1)
@@ -32,10 +33,13 @@ def densities(
     """The edges (bins + 1,) of equal bins, and the sample's density (bins,) in each.
 
     The bins reach from the quantile `tail` to 1 - `tail`; the density is that of the
-    whole sample, so that the area drawn is 1 - 2 * `tail`.
+    whole sample, so that the area drawn is 1 - 2 * `tail`. Raises `ValueError` where
+    (nearly) all of the sample is one number: it has no density.
     """
     flat = sample.flatten()
     low, high = flat.quantile(torch.tensor([tail, 1 - tail], dtype=flat.dtype)).tolist()
+    if not low < high:
+        raise ValueError(f"the sample does not spread: from {low:g} to {high:g}")
     shares = torch.histc(flat, bins, low, high) / flat.numel()
     return torch.linspace(low, high, bins + 1), shares * bins / (high - low)
 

@@ -67,7 +67,7 @@ def gradient_norms(
     if layers < 1:
         raise ValueError(f"needs at least one layer, not {layers}")
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         linear = [nn.Linear(width, width) for _ in range(layers)]
         x = torch.randn(64, width)
         for layer in linear:

@@ -22,25 +22,28 @@ def draw_loss_curves(
     """One line for each name, one value for each epoch; epochs count from 1.
 
     `history` is `{"training": [2.3, 1.9], ...}`, or one row for each epoch, as `fit`
-    returns them: then `loss` and `val_loss` are drawn. `best` marks an epoch with a
-    dotted line. Raises `ValueError` where there is nothing to draw.
+    returns them: then `loss` and `val_loss` are drawn, in the epochs that have them.
+    `best` marks an epoch with a dotted line. Raises `ValueError` where there is nothing
+    to draw.
     """
-    if not isinstance(history, Mapping):
+    if isinstance(history, Mapping):
+        curves = {name: dict(enumerate(ys, 1)) for name, ys in history.items()}
+    else:
         names = {"loss": "training", "val_loss": "validation"}
-        history = {
-            title: values
+        curves = {
+            title: points
             for name, title in names.items()
-            if (values := [row[name] for row in history if name in row])
+            if (points := {i: r[name] for i, r in enumerate(history, 1) if name in r})
         }
-    if not any(len(values) for values in history.values()):
+    if not any(curves.values()):
         raise ValueError(
             "nothing to draw: history needs values, as in {'training': [2.3, 1.9]}"
         )
     _, axes = plt.subplots(figsize=(6, 3.5), facecolor="white", layout="constrained")
-    for i, (name, values) in enumerate(history.items()):
+    for i, (name, points) in enumerate(curves.items()):
         axes.plot(
-            range(1, len(values) + 1),
-            values,
+            list(points),
+            list(points.values()),
             label=name,
             color=COLOURS[i % len(COLOURS)],
             marker=MARKERS[i % len(MARKERS)],

@@ -9,6 +9,7 @@ missing or damaged is an error, not a reason for the stand-in.
 
 import gzip
 import hashlib
+import os
 import shutil
 import tarfile
 import tempfile
@@ -127,7 +128,7 @@ class FashionMNIST(ThreeSteps, datasets.FashionMNIST):
             packed = f"{name}.gz"
             urls = [mirror + packed for mirror in self.mirrors] if download else ()
             found = obtain(packed, urls=urls, sha256=sha256, folder=self._folder)
-            part = self._folder / f"{name}.part"
+            part = self._folder / f"{name}.{os.getpid()}.part"
             with gzip.open(found.path) as source, part.open("wb") as target:
                 shutil.copyfileobj(source, target)
             part.replace(self._folder / name)  # torchvision looks for this one

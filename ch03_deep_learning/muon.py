@@ -17,9 +17,10 @@ QUINTIC = (3.4445, -4.7750, 2.0315)  # steep at 0, near 1 elsewhere
 
 
 def orthogonalize(matrix: Tensor, *, steps: int = 3) -> Tensor:
-    """(m, n) -> (m, n) whose singular values all are near 1 (0.3 to 1.2), same U and V.
+    """(m, n) -> (m, n) with singular values near 1 (0.3 to 1.2), same U and V.
 
-    `steps` of Newton and Schulz's iteration, which needs matrix products only.
+    Values below about 1 % of the matrix's norm come out smaller. `steps` of Newton and
+    Schulz's iteration, which needs matrix products only.
     Raises `ValueError` for anything but a matrix.
     """
     if matrix.ndim != 2:

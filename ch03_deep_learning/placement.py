@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence
 
 from ch01_intro.devices import fast_dtype
 
@@ -13,7 +14,7 @@ __all__ = ["fast_dtype", "to_device"]
 
 def to_device(batch: Any, device: torch.device | str) -> Any:
     """The same batch with its tensors on `device`; tuples, lists and dicts are kept."""
-    if isinstance(batch, Tensor):
+    if isinstance(batch, Tensor | PackedSequence):
         there = torch.device(device)  # a copy to the CPU is used at once: wait for it
         return batch.to(there, non_blocking=there.type != "cpu")
     if isinstance(batch, Mapping):

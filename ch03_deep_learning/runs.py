@@ -80,10 +80,8 @@ class Run:
             if not isinstance(scheduler, ReduceLROnPlateau):
                 scheduler.step()
 
-    def row(self, seconds: float) -> dict[str, float]:
-        """What there is to say of the epoch; raises where its loss is not finite."""
-        if not self.done:
-            raise ValueError("there is nothing to train on: the loader gave no batch")
+    def mean_loss(self) -> float:
+        """Of the epoch so far; raises where it is not finite."""
         loss = float(self.total) / self.done
         if not math.isfinite(loss):
             raise FloatingPointError(
@@ -91,9 +89,15 @@ class Run:
                 "rate, clip_norm=1.0, or inputs without nan may help; the last "
                 "checkpoint, if there is one, is from before"
             )
+        return loss
+
+    def row(self, seconds: float) -> dict[str, float]:
+        """What there is to say of the epoch; raises where its loss is not finite."""
+        if not self.done:
+            raise ValueError("there is nothing to train on: the loader gave no batch")
         return {
             "epoch": self.epoch + 1,
-            "loss": loss,
+            "loss": self.mean_loss(),
             "lr": self.optimizers[0].param_groups[0]["lr"],
             "seconds": seconds,
         }
@@ -117,7 +121,8 @@ class Run:
         if patience is not None:
             value = self._watched(row, monitor)
             sign = 1 if monitor.endswith("loss") else -1
-            if self.best is None or sign * value < sign * self.best:
+            first = self.best is None or math.isnan(self.best)
+            if first or sign * value < sign * self.best:
                 self.best, self.waited = value, 0
                 self.best_weights = copy.deepcopy(self.model.state_dict())
             else:
@@ -191,7 +196,9 @@ class Run:
             generator.set_state(state)
 
     def _own_generators(self) -> list[torch.Generator]:
-        holders = (self.loader, getattr(self.loader, "sampler", None))
+        batches = getattr(self.loader, "batch_sampler", None)
+        samplers = (getattr(each, "sampler", None) for each in (self.loader, batches))
+        holders = (self.loader, batches, *samplers)
         found = [getattr(holder, "generator", None) for holder in holders]
         unique = {id(g): g for g in found if isinstance(g, torch.Generator)}
         return list(unique.values())

@@ -44,7 +44,8 @@ class Shuffled(IterableDataset[T]):
 
     Each item goes into a full buffer, in the place of a random one that comes out. The
     order follows `torch.manual_seed`, or in a worker the seed it was given. An item
-    never comes out more than `size` places too early.
+    never comes out more than `size` places too early. `source` has to begin again with
+    each loop: a list, a range, a data set; a generator is empty the second time.
     """
 
     def __init__(self, source: Iterable[T], size: int) -> None:

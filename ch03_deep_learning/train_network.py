@@ -121,7 +121,7 @@ def train(
         loader,
         optimizer=optimizer,
         scheduler=torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, peak_lr, total_steps=epochs * len(loader) + 1, pct_start=0.2
+            optimizer, peak_lr, total_steps=epochs * len(loader), pct_start=0.2
         ),
         epochs=epochs,
         batch_loss=partial(pupil_loss, teacher=teacher),

@@ -9,29 +9,31 @@ stopping, and checkpoints from which a run that was killed goes on bit for bit
 """
 
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from tqdm import tqdm
 
 from ch01_intro.devices import pick_device
 from ch01_intro.download import show_bar
-from ch03_deep_learning.metrics import accuracy
+from ch03_deep_learning.evaluation import (
+    Batch,
+    BatchLoss,
+    Loss,
+    Metrics,
+    evaluate,
+    forward,
+)
 from ch03_deep_learning.placement import to_device
 from ch03_deep_learning.runs import Run
 
-Batch = Any  # (inputs, targets); with a `batch_loss` of your own, anything
-Loss = Callable[[Tensor, Tensor], Tensor]
-BatchLoss = Callable[[nn.Module, Batch], Tensor]
-Metrics = Mapping[str, Callable[[Tensor, Tensor], Tensor | float]]
-ACCURACY: Metrics = {"accuracy": accuracy}
+__all__ = ["Batch", "evaluate", "fit"]
 
 
 def fit(
@@ -45,7 +47,7 @@ def fit(
     scheduler: LRScheduler | Sequence[LRScheduler] = (),
     per_epoch: bool = False,
     validation: Iterable[Batch] | None = None,
-    metrics: Metrics = ACCURACY,
+    metrics: Metrics | None = None,
     device: torch.device | str | None = None,
     amp: torch.dtype | None = None,
     accumulate: int = 1,
@@ -66,10 +68,13 @@ def fit(
     scheduler: stepped after each step of the optimizer, or, with `per_epoch` (and
         `ReduceLROnPlateau` always, by `monitor`), after each epoch. As with optimizers,
         there may be several.
+    metrics: name to `metric(outputs, targets)`, a mean over the batch; by default the
+        accuracy, where the targets are numbers of classes (N,).
     amp: None, or the dtype of autocast; `placement.fast_dtype` knows which one pays.
-    accumulate: so many batches go into one step of the optimizer (the last step of an
-        epoch takes what is left).
-    clip_norm: the longest gradient that a step may take (2-norm, all parameters).
+    accumulate: so many batches go into one step of the optimizer, by the mean of their
+        gradients (the last step of an epoch takes what is left).
+    clip_norm: the longest gradient that a step may take (2-norm, over all parameters
+        that the optimizers hold).
     patience: stop after so many epochs without a better `monitor`, a column of the
         rows ("...loss" is better when lower, others when higher); the model then gets
         its best weights back.
@@ -84,28 +89,37 @@ def fit(
     `FloatingPointError` where the loss is no longer finite.
     """
     _check(epochs, accumulate, clip_norm, patience, checkpoint_every)
-    if validation is None and patience is not None and monitor.startswith("val_"):
-        raise ValueError(f"patience watches {monitor}: give `validation`, too")
+    optimizers, schedulers = _listed(optimizer), _listed(scheduler)
+    plateau = any(isinstance(each, ReduceLROnPlateau) for each in schedulers)
+    watched = monitor.startswith("val_") and (plateau or patience is not None)
+    if watched and validation is None:
+        raise ValueError(f"to watch {monitor}, give `validation`, too")
     device = torch.device(device) if device is not None else pick_device()
     model.to(device)
-    optimizers = _listed(optimizer)
+    trained = [p for each in optimizers for g in each.param_groups for p in g["params"]]
     scaler = torch.amp.GradScaler(device.type, enabled=amp is torch.float16)
-    run = Run(model, optimizers, _listed(scheduler), scaler, loader, checkpoint)
+    run = Run(model, optimizers, schedulers, scaler, loader, checkpoint)
     run.resume()
+
+    def clear() -> None:
+        model.zero_grad()  # also what no optimizer holds
+        for optimizer in optimizers:
+            optimizer.zero_grad()
 
     def update() -> None:
         for optimizer in optimizers:
             scaler.unscale_(optimizer)
         if clip_norm is not None:
-            nn.utils.clip_grad_norm_(model.parameters(), clip_norm)
+            nn.utils.clip_grad_norm_(trained, clip_norm)
         for optimizer in optimizers:
             scaler.step(optimizer)
-            optimizer.zero_grad()
+        clear()
         scale = scaler.get_scale()
         scaler.update()  # lower, where float16 overflowed and no step was taken
         if not per_epoch and scaler.get_scale() >= scale:
             run.step_schedulers()
 
+    clear()  # what a run that was stopped left behind
     while run.epoch < epochs and not run.stopped:
         model.train()
         start = time.perf_counter()
@@ -115,14 +129,18 @@ def fit(
         for batch in tqdm(run.batches(), title, total, leave=False, disable=hidden):
             batch = to_device(batch, device)
             with torch.autocast(device.type, dtype=amp, enabled=amp is not None):
-                value, _ = _forward(model, batch, loss, batch_loss)
+                value, _ = forward(model, batch, loss, batch_loss)
             scaler.scale(value / accumulate).backward()
-            run.count(value.detach())
+            run.count(value.detach().float())
             if run.done % accumulate == 0:
                 update()
                 if checkpoint_every and run.done % checkpoint_every == 0:
+                    run.mean_loss()  # raises before weights of nan are written
                     run.save()
-        if run.done % accumulate:
+        if left := run.done % accumulate:
+            for parameter in trained:
+                if parameter.grad is not None:
+                    parameter.grad *= accumulate / left  # a mean over fewer batches
             update()
         row = run.row(time.perf_counter() - start)
         if validation is not None:
@@ -141,60 +159,6 @@ def fit(
             after_epoch(row)
     run.restore_best()
     return run.history
-
-
-@torch.inference_mode()
-def evaluate(
-    model: nn.Module,
-    loader: Iterable[Batch],
-    *,
-    loss: Loss = F.cross_entropy,
-    batch_loss: BatchLoss | None = None,
-    metrics: Metrics = ACCURACY,
-    device: torch.device | str | None = None,
-    amp: torch.dtype | None = None,
-) -> dict[str, float]:
-    """The mean `loss` and metrics over all examples of `loader`, in `eval()` mode.
-
-    The model is left in the mode in which it came. Arguments are those of `fit`; raises
-    `ValueError` where the loader is empty.
-    """
-    device = torch.device(device) if device is not None else pick_device()
-    was_training = model.training
-    model.to(device).eval()
-    sums: dict[str, Any] = defaultdict(float)
-    count = 0
-    try:
-        for batch in loader:
-            batch = to_device(batch, device)
-            with torch.autocast(device.type, dtype=amp, enabled=amp is not None):
-                value, outputs = _forward(model, batch, loss, batch_loss)
-            size = 1 if batch_loss is not None else len(batch[1])
-            values = {"loss": value}
-            if batch_loss is None:
-                values |= {name: f(outputs, batch[1]) for name, f in metrics.items()}
-            for name, value in values.items():
-                sums[name] = sums[name] + size * value
-            count += size
-    finally:
-        model.train(was_training)
-    if not count:
-        raise ValueError("there is nothing to evaluate: the loader gave no batch")
-    return {name: float(value) / count for name, value in sums.items()}
-
-
-def _forward(
-    model: nn.Module, batch: Batch, loss: Loss, batch_loss: BatchLoss | None
-) -> tuple[Tensor, Any]:
-    """The loss, and the outputs where the batch is `(inputs, targets)`."""
-    if batch_loss is not None:
-        return batch_loss(model, batch), None
-    inputs, targets = batch
-    if isinstance(inputs, Mapping):
-        outputs = model(**inputs)
-    else:
-        outputs = model(*inputs) if isinstance(inputs, tuple | list) else model(inputs)
-    return loss(outputs, targets), outputs
 
 
 def _listed(one_or_more: Any) -> list:

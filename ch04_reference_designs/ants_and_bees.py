@@ -194,5 +194,9 @@ def _fetch(data: AntsAndBees, home: Path, download: bool) -> Source:
         unpack(archive.path, Path(beside))
         _check_splits(Path(beside) / FOLDER)
         _check_classes(Path(beside) / FOLDER)
-        (Path(beside) / FOLDER).rename(home / FOLDER)
+        try:
+            (Path(beside) / FOLDER).rename(home / FOLDER)
+        except OSError:
+            if not (home / FOLDER).is_dir():  # else another process was faster
+                raise
     return archive.source

@@ -115,7 +115,7 @@ def parameters_of(model: nn.Module, names: tuple[str, ...]) -> list[nn.Parameter
 def check_labels(labels: Iterable[int], num_classes: int) -> None:
     """Raise `ValueError` where a label has no output of the model that could be it.
 
-    On a GPU such a label ends the whole process with an error that names nothing.
+    On a GPU the error names nothing, and the process can not use the GPU any more.
     """
     found = sorted({int(label) for label in labels})
     if outside := [label for label in found if not 0 <= label < num_classes]:

@@ -15,7 +15,7 @@ from torchvision.models import get_model_weights
 from torchvision.models.detection import FasterRCNN
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
-from torchvision.ops import MultiScaleRoIAlign
+from torchvision.ops import FrozenBatchNorm2d, MultiScaleRoIAlign
 
 from ch01_intro.assets import Asset, data_home, obtain
 from ch01_intro.network import MEAN, STD, Residual, conv_block, small_network
@@ -99,13 +99,14 @@ def coco_detector(
 ) -> FasterRCNN:
     """The detector with COCO weights from `path`, and a new head for `num_classes`.
 
-    Its backbone's first layers are frozen, as torchvision does it. Images are resized
-    so that the shorter side is `size`.
+    Its backbone's first layers are frozen, as torchvision does it, and their batch
+    norms too. Images are resized so that the shorter side is `size`.
     """
     weights = get_model_weights(name).DEFAULT
     state = torch.load(path, map_location="cpu", weights_only=True)
     with mock.patch.object(type(weights), "get_state_dict", return_value=state):
         model = models.__dict__[name](weights=weights, min_size=size, max_size=4 * size)
+    freeze_norms(model.backbone.body)
     return replace_head(model, num_classes)
 
 
@@ -116,13 +117,31 @@ def empty_detector(num_classes: int, *, size: int, small: bool = True) -> Faster
     """
     if small:
         return small_detector(num_classes, size=size, pretrained=False)
-    return models.fasterrcnn_resnet50_fpn_v2(
+    model = models.fasterrcnn_resnet50_fpn_v2(
         weights=None,
         weights_backbone=None,
         num_classes=num_classes,
         min_size=size,
         max_size=4 * size,
     )
+    for name in ("conv1", "bn1", "layer1"):  # those that torchvision freezes
+        model.backbone.body.get_submodule(name).requires_grad_(False)
+    freeze_norms(model.backbone.body)
+    return model
+
+
+def freeze_norms(module: nn.Module) -> None:
+    """Make frozen batch norms in `module` such that no `train()` wakes, in place.
+
+    They keep their numbers; `num_batches_tracked` goes.
+    """
+    for name, child in module.named_children():
+        if isinstance(child, nn.BatchNorm2d) and not child.weight.requires_grad:
+            norm = FrozenBatchNorm2d(child.num_features, eps=child.eps)
+            norm.load_state_dict(child.state_dict())
+            setattr(module, name, norm)
+        else:
+            freeze_norms(child)
 
 
 def replace_head(model: FasterRCNN, num_classes: int) -> FasterRCNN:

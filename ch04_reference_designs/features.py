@@ -87,7 +87,7 @@ def train_features(
         raise ValueError("the pixels have to be in [-1, 1]: scale them, 2 * x - 1")
     generator = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         net = FeatureNet(max(10, int(labels.max()) + 1))
     net.to(device, memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3)

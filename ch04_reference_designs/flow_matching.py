@@ -160,7 +160,8 @@ def cosine_to_zero(step: int, steps: int, warmup: int = 20) -> float:
     """The learning rate's factor: up over `warmup` steps, then down along a cosine."""
     if step < warmup:
         return (step + 1) / warmup
-    return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warmup) / (steps - warmup))))
+    share = (step - warmup) / max(1, steps - warmup)
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, share)))
 
 
 def _check(steps: int) -> None:

@@ -19,7 +19,7 @@ def grad_cam(
     classes: (N,) whole numbers; the predicted ones by default.
 
     Each map is divided by its maximum; where nothing speaks for the class it is 0. The
-    model is left in the mode in which it came, and no `.grad` is touched. Raises
+    modules are left in the modes in which they came, and no `.grad` is touched. Raises
     `AttributeError` where there is no such module, `ValueError` where its output is no
     map, or the layer is not run.
     """
@@ -29,11 +29,12 @@ def grad_cam(
         if not isinstance(output, Tensor) or output.ndim != 4:
             raise ValueError(f"{layer} gives no map (N, C, h, w); take an earlier one")
         if not output.requires_grad:  # where all is frozen
-            output = output.detach().requires_grad_()
+            seen["map"] = output.detach().requires_grad_()
+            return seen["map"].clone()  # the next layer may work in place
         seen["map"] = output
         return output
 
-    was_training = model.training
+    modes = {module: module.training for module in model.modules()}
     model.eval()
     hook = model.get_submodule(layer).register_forward_hook(keep)
     try:
@@ -46,7 +47,8 @@ def grad_cam(
             (gradient,) = torch.autograd.grad(chosen, seen["map"])  # (N, C, h, w)
     finally:
         hook.remove()
-        model.train(was_training)
+        for module, mode in modes.items():
+            module.training = mode
     weight = gradient.mean(dim=(2, 3), keepdim=True)  # (N, C, 1, 1)
     maps = (weight * seen["map"].detach()).sum(dim=1, keepdim=True).relu()
     maps = F.interpolate(

@@ -170,5 +170,5 @@ class Scenes(Dataset):
         if self.transforms is None:
             return tv_tensors.Image(image), target
         with torch.random.fork_rng(devices=[]):  # the global generator is left alone
-            torch.manual_seed(int(random.integers(2**31)))
+            torch.default_generator.manual_seed(int(random.integers(2**31)))
             return self.transforms(tv_tensors.Image(image), target)

@@ -107,8 +107,8 @@ def replace_head(model: nn.Module, num_classes: int) -> nn.Linear:
 def to_grey(weight: Tensor) -> Tensor:
     """A first layer's (out, 3, k, k) -> (out, 1, k, k), which sees grey as it was.
 
-    A grey image has three equal channels, so the three kernels add up to one. Raises
-    `ValueError` for another shape.
+    A grey image has three equal channels, so the three kernels add up to one: exact if
+    all three are normalized alike. Raises `ValueError` for another shape.
     """
     if weight.ndim != 4 or weight.size(1) != 3:
         raise ValueError(f"needs weights (out, 3, k, k), not {tuple(weight.shape)}")
@@ -209,11 +209,15 @@ def costs(model: nn.Module, shape: tuple[int, ...]) -> list[Cost]:
     for name, module in model.named_modules():
         if isinstance(module, KINDS):
             handles.append(module.register_forward_hook(note(name)))
-    device = next(model.parameters()).device
+    weight = next(model.parameters())
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()  # batch norm would count the zeros
     try:
         with torch.no_grad():
-            model(torch.zeros(1, *shape, device=device))
+            model(torch.zeros(1, *shape, device=weight.device, dtype=weight.dtype))
     finally:
+        for module, mode in modes:
+            module.training = mode
         for handle in handles:
             handle.remove()
     return found

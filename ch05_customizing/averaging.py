@@ -46,17 +46,18 @@ class EMA(nn.Module):
         """Take the weights of `model` in."""
         share = 0.0 if self.steps == 0 else self.decay
         theirs = model.state_dict()
-        ours = self.module.state_dict()  # the tensors themselves, no copies
+        ours = self.module.state_dict(keep_vars=True)  # the tensors, no copies
         if {n: t.shape for n, t in ours.items()} != {
             n: t.shape for n, t in theirs.items()
         }:
             raise ValueError(
                 "this model has other weights than the one averaged so far"
             )
-        parameters = {name for name, _ in self.module.named_parameters()}
-        for name, average in ours.items():
-            follows = name in parameters or self.averaged_buffers
-            if follows and average.is_floating_point():
+        once = {id(t): name for name, t in ours.items()}  # a tied weight has two names
+        for name in once.values():
+            average = ours[name]
+            follows = isinstance(average, nn.Parameter) or self.averaged_buffers
+            if follows and (average.is_floating_point() or average.is_complex()):
                 average.lerp_(theirs[name], 1 - share)
             else:
                 average.copy_(theirs[name])

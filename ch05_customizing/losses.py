@@ -119,7 +119,7 @@ class FocalLoss(nn.Module):
     Lin et al., 2017. Logits (N, C, ...) and labels (N, ...), as cross entropy, which it
     is for gamma 0. `weight` (C,), numbers above 0 or 0, becomes a buffer; with it the
     mean is a weighted one, as in `nn.CrossEntropyLoss`. Raises `ValueError` for
-    a negative gamma or weight and an unknown reduction.
+    a negative gamma or weight, an unknown reduction and another number of weights.
     """
 
     def __init__(
@@ -136,6 +136,10 @@ class FocalLoss(nn.Module):
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
         """(N, C, ...) and (N, ...) to (N, ...), or to ()."""
+        if self.weight is not None and len(self.weight) != logits.size(1):
+            raise ValueError(
+                f"needs {logits.size(1)} weights, one a class, not {len(self.weight)}"
+            )
         log_p = logits.log_softmax(1).gather(1, labels.unsqueeze(1)).squeeze(1)
         # Kept off 0, where the slope of a power below 1 is infinite.
         wrong = (-torch.expm1(log_p)).clamp(min=torch.finfo(log_p.dtype).tiny)  # 1 - p
@@ -156,7 +160,7 @@ def root_mean_squared_error(input: Tensor, target: Tensor) -> Tensor:
     Raises as `mean_squared_error`.
     """
     squared = mean_squared_error(input, target)
-    wrong = squared > 0
+    wrong = squared != 0  # nan stays nan
     return torch.where(wrong, torch.where(wrong, squared, 1.0).sqrt(), 0.0)
 
 

@@ -1,7 +1,7 @@
 // h[t] = a[t] * h[t - 1] + x[t] along the last dimension, for float and double.
 //
 // It uses PyTorch's stable headers only: they compile in seconds, and what comes out
-// runs with PyTorch 2.10 and all later versions.
+// runs with PyTorch 2.10 and later ones; that is promised for at least two years.
 #define TORCH_TARGET_VERSION (((0ULL + 2) << 56) | ((0ULL + 10) << 48))
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>

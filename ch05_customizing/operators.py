@@ -132,7 +132,7 @@ def _compile_to(library: Path) -> None:
         )
         (built,) = (p for p in Path(name).iterdir() if p.suffix in (".so", ".pyd"))
         with contextlib.suppress(OSError):  # a folder that cannot be written
-            library.parent.mkdir(exist_ok=True)
+            library.parent.mkdir(parents=True, exist_ok=True)
             part = library.with_suffix(f".{os.getpid()}")
             shutil.copy(built, part)
             part.replace(library)

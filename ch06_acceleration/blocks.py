@@ -56,7 +56,7 @@ class Blocks(nn.Module):
 def seeded(width: int = 64, depth: int = 4, seed: int = 0) -> Blocks:
     """The same `Blocks` with the same weights in every process that calls it."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         return Blocks(width, depth)
 
 

@@ -7,9 +7,10 @@
 One file, to be read from top to bottom and copied alone; it needs torch, NumPy, and
 torchvision for the download. The method is the public record's, 2.59 s on an A100: K.
 Jordan, "94% on CIFAR-10 in 3.29 seconds" (2024), and its later version with Muon; the
-numbers in `Settings` are its. The code is this project's. So are two choices: the
-weights stay in float32 under autocast, and filters of one shape take their step
-together.
+numbers in `Settings` are its. The code is this project's. So are some choices: weights
+and the first layer stay in float32, Muon's products are in float16 (there bfloat16),
+the first bias follows the common rate until it is frozen, batch norms have their
+default eps, and filters of one shape take their step together.
 
 The clock runs from the images in the GPU's memory to the answers for the test images:
 it counts the whitening, the training and the six views of each test image, and leaves
@@ -157,7 +158,7 @@ class Network(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         with torch.autocast(x.device.type, enabled=False):
-            x = self.whiten(x)  # in 32 bits: 16 would drown the weakest patterns
+            x = self.whiten(x)  # not narrowed by autocast (cuDNN may use TF32)
         x = self.blocks(F.gelu(x))  # (N, 24, 31, 31) -> (N, C, 3, 3)
         x = x.amax(dim=(2, 3))  # (N, C)
         return self.head(x) / x.shape[1]
@@ -263,7 +264,7 @@ def share(step: int, steps: int) -> float:
 
 
 def fast_dtype(device: torch.device) -> torch.dtype:
-    """float16 on a GPU, as the record; bfloat16 has eight times coarser steps.
+    """float16 on a GPU, as the record's network; bfloat16 steps eight times coarser.
 
     A loss that is a sum over 2,000 images keeps the gradients in its range.
     """

@@ -102,7 +102,8 @@ def train_on_ray(
     if workers < 0 or config["batch_size"] % max(1, workers):
         raise ValueError(f"{workers} do not divide {config['batch_size']} images")
     if workers:
-        check_resources({"cpu": workers, "gpu": workers * gpus}, there or {})
+        wanted = {"cpu": workers, "gpu": workers * gpus}
+        check_resources(wanted, there or {}, who=f"{workers} workers ask")
     os.environ |= SETTINGS | os.environ
     for name in ("ray.train", "ray.widgets"):
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -58,8 +58,10 @@ def process_group() -> Iterator[torch.device]:
 
 def data() -> tuple[TensorDataset, TensorDataset]:
     """scikit-learn's digits: images (N, 1, 8, 8) float32 in 0..1, labels (N,) int64."""
-    package = find_spec("sklearn").submodule_search_locations[0]  # imports slowly
-    file = Path(package, "datasets", "data", "digits.csv.gz")
+    package = find_spec("sklearn")  # to import it takes seconds
+    if package is None or package.origin is None:
+        raise ModuleNotFoundError("the digits are in scikit-learn: pip install it")
+    file = Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz"
     table = torch.from_numpy(np.loadtxt(file, delimiter=",", dtype=np.float32))
     images, labels = table[:, :64].view(-1, 1, 8, 8) / 16, table[:, 64].long()
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(SEED))
@@ -137,6 +139,7 @@ def load(path: Path | None, model: nn.Module, optimizer: Optimizer) -> int:
 @record  # torchrun then shows this process's error, not only its exit code
 def main(argv: list[str] | None = None) -> None:
     args = _arguments(argv)
+    torch.backends.cudnn.deterministic = True  # the same bits after a restart
     with process_group() as device:
         rank, world = dist.get_rank(), dist.get_world_size()
         if args.batch_size % world:

@@ -47,7 +47,7 @@ def train_digits(
     images, labels, held_out, truth = parts()
     generator = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         model = nn.Sequential(
             nn.Linear(64, width), nn.ReLU(), nn.Dropout(config["dropout"]),
             nn.Linear(width, 10),
@@ -70,10 +70,11 @@ def train_digits(
 
 @contextmanager
 def ray_session(
-    *, cpus: int | None = None, attempts: int = 3
+    *, cpus: int | None = None, address: str | None = None, attempts: int = 3
 ) -> Iterator[dict[str, float]]:
     """Ray on this machine, quiet, without a dashboard; it ends with the block.
 
+    address: of a cluster to join instead, "auto" for the one that this machine is in.
     Gives what there is, such as `{"CPU": 2.0}`. Ray gives itself 30 s to start: where a
     machine is busy that may take several `attempts`. Raises `ImportError` with the
     command that helps where Ray is not installed.
@@ -86,15 +87,12 @@ def ray_session(
         raise ImportError(
             "this needs Ray: python -m pip install 'ray[tune,train]==2.60.0'"
         ) from error
+    own: dict = {"num_cpus": cpus, "include_dashboard": False}
+    own["object_store_memory"] = 100 * 2**20
+    options = {"address": "local", **own} if address is None else {"address": address}
     for left in reversed(range(attempts)):
         try:
-            ray.init(
-                num_cpus=cpus,
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level="ERROR",
-                object_store_memory=100 * 2**20,
-            )
+            ray.init(log_to_driver=False, logging_level="ERROR", **options)
             break
         except Exception as error:
             if not left or "timed out during startup" not in str(error):

@@ -92,7 +92,8 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         return image
     if image.mode.startswith(("I", "F")):  # 16 or 32 bits a pixel: scale to 8
         values = np.nan_to_num(np.asarray(image, dtype=np.float32))
-        top = 65535.0 if image.mode.startswith("I") and values.max() > 255 else 255.0
+        deep = image.mode.startswith("I;16") or values.max() > 255  # "I": a guess
+        top = 65535.0 if image.mode.startswith("I") and deep else 255.0
         scaled = (values.clip(0, top) * (255 / top)).astype(np.uint8)
         return Image.fromarray(scaled).convert("RGB")
     if image.has_transparency_data:

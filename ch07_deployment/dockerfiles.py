@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+INSTALL = re.compile(r"pip install ([^;&|]+)")
 PIN = re.compile(r"(?m)^([A-Za-z0-9][\w.-]*)(?:\[[\w,-]+\])?==([\w.!+]+)")
 
 
@@ -57,7 +58,7 @@ def installed_by(instructions: Sequence[Instruction]) -> list[str]:
     """What `RUN pip install` gets, as written: `["torch==2.14.1", ...]`."""
     packages = []
     for each in instructions:
-        if each.name == "RUN" and (found := re.search(r"pip install (.+)", each.value)):
+        if each.name == "RUN" and (found := INSTALL.search(each.value)):
             words = re.sub(r"--[\w-]+[ =]https?://\S+", "", found[1]).split()
             packages += [word for word in words if not word.startswith("-")]
     return packages
@@ -86,15 +87,22 @@ def copied(instructions: Sequence[Instruction], root: Path, ignore: str) -> list
 def dockerfile_problems(
     text: str, *, root: Path, requirements: str | None = None
 ) -> list[str]:
-    """What is wrong, in words; `requirements` is the text with the versions to hold."""
+    """What is wrong, in words; `requirements` is the text with the versions to hold.
+
+    Raises `ValueError` for a text that is no Dockerfile.
+    """
     found = read_dockerfile(text)
     last = [each.name for each in found]
+    if "FROM" not in last:
+        raise ValueError("no FROM: this is no Dockerfile")
+    stages = {each.words[-1] for each in found if len(each.words) == 3}  # x AS name
     final = found[len(last) - 1 - last[::-1].index("FROM") :]  # the last stage
     by_name = {each.name: each for each in final}
     problems = [
         f"FROM {each.words[0]}: no version of the base image"
         for each in found
-        if each.name == "FROM" and not re.search(r":(?!latest)[\w.-]+", each.words[0])
+        if each.name == "FROM" and each.words[0] not in stages
+        if not re.search(r":(?!latest\b)[\w.-]+", each.words[0].rpartition("/")[2])
     ]
     user = by_name["USER"].value.split(":")[0] if "USER" in by_name else "root"
     if user in ("root", "0"):
@@ -102,7 +110,7 @@ def dockerfile_problems(
     for name in ("CMD", "ENTRYPOINT"):
         if name in by_name and not by_name[name].is_exec_form:
             problems.append(f"{name} in shell form: the shell keeps the signals")
-    if "HEALTHCHECK" not in by_name:
+    if by_name.get("HEALTHCHECK", Instruction("", "NONE")).value == "NONE":
         problems.append("no HEALTHCHECK")
     for source in _sources(found):
         if not (root / source).exists():

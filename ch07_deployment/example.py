@@ -56,7 +56,7 @@ def real_images(n: int = 32) -> Tensor:
     whole = photos()
     crop = v2.RandomResizedCrop(320, scale=(0.2, 0.9))
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)
         transform = small_classifier().transform
         images = [transform(photo) for photo in whole[:n]]  # each (3, 32, 32)
         while len(images) < n:

@@ -34,13 +34,13 @@ def manifest_problems(documents: Sequence[Mapping[str, Any]]) -> list[str]:
     for pod in pods:
         problems += _pod_problems(pod["spec"])
     labels = [pod["metadata"]["labels"] for pod in pods]
-    ports = {p["name"] for pod in pods for p in _ports(pod["spec"])}
-    ports |= {p["containerPort"] for pod in pods for p in _ports(pod["spec"])}
+    ports = {name for pod in pods for name in _port_names(_ports(pod["spec"]))}
     for each in documents:
-        kind, spec = each["kind"], each["spec"]
-        if kind == "HorizontalPodAutoscaler":
-            if spec["scaleTargetRef"]["name"] not in names:
-                problems.append(f"{kind}: no Deployment of that name")
+        kind, spec = each["kind"], each.get("spec", {})
+        scaled = spec.get("scaleTargetRef", {}).get("name")  # by an autoscaler
+        if kind == "HorizontalPodAutoscaler" and scaled not in names:
+            problems.append(f"{kind}: no Deployment of that name")
+        if kind not in ("Deployment", "Service", "PodDisruptionBudget"):
             continue
         selector = spec["selector"].get("matchLabels", spec["selector"])
         if not any(selector.items() <= have.items() for have in labels):
@@ -56,6 +56,8 @@ def _schema(document: Mapping[str, Any]) -> list[str]:
         return []
     import kubernetes_validate as kubernetes
 
+    if "apiVersion" not in document:
+        return [f"{document['kind']}: no apiVersion"]
     try:
         kubernetes.validate(dict(document), KUBERNETES, strict=True)
     except (kubernetes.ValidationError, kubernetes.SchemaNotFoundError) as error:
@@ -68,6 +70,12 @@ def _ports(pod: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [port for each in pod["containers"] for port in each.get("ports", [])]
 
 
+def _port_names(ports: Sequence[Mapping[str, Any]]) -> set[str | int]:
+    """What a probe or a Service may call them: names and numbers."""
+    keys = ("name", "containerPort")
+    return {port[key] for port in ports for key in keys if key in port}
+
+
 def _pod_problems(pod: Mapping[str, Any]) -> list[str]:
     """What each container lacks that keeps it small, bounded and watched."""
     volumes = {volume["name"] for volume in pod.get("volumes", [])}
@@ -77,7 +85,7 @@ def _pod_problems(pod: Mapping[str, Any]) -> list[str]:
         user = pod.get("securityContext", {}) | may
         resources = each.get("resources", {})
         requests, limits = resources.get("requests", {}), resources.get("limits", {})
-        names = {port["name"] for port in each.get("ports", [])}
+        names = _port_names(each.get("ports", []))
         probes = [each.get(f"{kind}Probe") for kind in ("liveness", "readiness")]
         mounts = {mount["name"] for mount in each.get("volumeMounts", [])}
         faults = {
@@ -92,7 +100,9 @@ def _pod_problems(pod: Mapping[str, Any]) -> list[str]:
             "no limit of memory": "memory" not in limits,
             "no liveness or no readiness probe": not all(probes),
             "a probe of a port that it has not": any(
-                probe["httpGet"]["port"] not in names for probe in filter(None, probes)
+                probe["httpGet"]["port"] not in names
+                for probe in filter(None, probes)
+                if "httpGet" in probe
             ),
             "mounts a volume that there is not": not mounts <= volumes,
         }

@@ -56,6 +56,12 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--workers", type=int, default=default.workers)
     parser.add_argument("--threads", type=int, help="of each worker")
     args = parser.parse_args(argv)
+    sizes = ("max_batch", "queue", "max_bytes", "max_pixels", "decoders", "workers")
+    numbers = [getattr(args, name) for name in sizes]
+    if min(numbers) < 1 or (args.threads is not None and args.threads < 1):
+        parser.error("sizes and numbers of threads begin at 1")
+    if args.max_wait_ms < 0 or args.timeout <= 0:
+        parser.error("--max-wait-ms begins at 0, and --timeout above it")
     try:
         served = served_model(args.model)
     except (AssetUnavailable, ValueError) as error:

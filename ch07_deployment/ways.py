@@ -135,8 +135,11 @@ def write_executorch(model, images, path: Path) -> None:
 
 
 def load_executorch(path: Path) -> Run:
+    from executorch.extension.pybindings import portable_lib
     from executorch.runtime import Runtime
 
+    if threads := int(os.environ.get("OMP_NUM_THREADS", 0)):  # it does not look there
+        portable_lib._unsafe_reset_threadpool(threads)
     program = Runtime.get().load_program(path)
     method = program.load_method("forward")
     run = _of_torch(lambda images: method.execute([images])[0].clone())

@@ -1,5 +1,7 @@
 """AlexNet of one's own beside torchvision's, and what is done to it."""
 
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -199,3 +201,13 @@ def test_wrong_settings():
             AlexNet(device="meta", **options)
     with pytest.raises(ValueError, match=r"needs weights \(out, 3, k, k\)"):
         to_grey(torch.zeros(4, 1, 3, 3))
+
+
+def test_counting_costs_changes_nothing():
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Dropout()).double()
+    model[2].eval()
+    before = copy.deepcopy(model.state_dict())
+    (found,) = costs(model, (3, 8, 8))
+    assert (found.shape, found.multiplications) == ((4, 6, 6), 36 * 108)
+    assert all(model.state_dict()[name].equal(t) for name, t in before.items())
+    assert model.training and model[1].training and not model[2].training

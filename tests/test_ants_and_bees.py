@@ -3,6 +3,8 @@
 import hashlib
 import io
 import pickle
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -168,6 +170,23 @@ def test_downloaded_then_on_disk(home, monkeypatch):
     assert data.source.source is Source.DOWNLOAD and check_images(data) == 3
     again = AntsAndBees(split="val", download=True, verbose=False)
     assert again.source.source is Source.DISK and len(again) == 2
+    assert {path.name for path in home.iterdir()} == {FOLDER, "hymenoptera_data.zip"}
+
+
+def test_another_process_may_be_faster(home, monkeypatch):
+    content = zipped(files())
+    with serving(routes({"/h.zip": sends(content)})) as url:
+        published(monkeypatch, content, url)
+        rename = Path.rename
+
+        def late(self, target):
+            if self.name == FOLDER and not Path(target).exists():
+                shutil.copytree(self, target)
+            return rename(self, target)
+
+        monkeypatch.setattr(Path, "rename", late)
+        data = AntsAndBees(download=True, verbose=False)
+    assert check_images(data) == 3
     assert {path.name for path in home.iterdir()} == {FOLDER, "hymenoptera_data.zip"}
 
 

@@ -98,3 +98,28 @@ def test_bad_input():
             EMA(network(), decay)
     with pytest.raises(ValueError, match="other weights"):
         EMA(network()).update(nn.Linear(4, 6))
+
+
+class Tied(nn.Module):
+    """One weight under two names."""
+
+    def __init__(self, dtype=torch.float64):
+        super().__init__()
+        self.a = nn.Linear(3, 3, bias=False, dtype=dtype)
+        self.b = nn.Linear(3, 3, bias=False, dtype=dtype)
+        self.b.weight = self.a.weight
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.complex128])
+def test_tied_and_complex_weights_are_averaged_too(dtype):
+    model = Tied(dtype)
+    own = EMA(model, decay=0.9)
+    library = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.9))
+    for value in range(5):
+        with torch.no_grad():
+            model.a.weight.fill_(value)
+        own.update(model)
+        library.update_parameters(model)
+    assert_close(own.module.a.weight, library.module.a.weight)
+    assert 0 < own.module.a.weight[0, 0].real < 4
+    assert own.module.b.weight is own.module.a.weight

@@ -44,6 +44,13 @@ def test_rows_of_fit_are_drawn_as_training_and_validation():
     assert len(plt.gca().lines) == 1
 
 
+def test_a_value_is_drawn_at_the_epoch_that_has_it():
+    draw_loss_curves([{"loss": 3.0}, {"loss": 2.0, "val_loss": 2.5}] * 2)
+    training, validation = plt.gca().lines
+    assert list(training.get_xdata()) == [1, 2, 3, 4]
+    assert list(validation.get_xdata()) == [2, 4]
+
+
 @pytest.mark.parametrize("history", [{}, {"training": []}, [], [{"lr": 0.1}]])
 def test_no_values_is_an_error(history):
     with pytest.raises(ValueError, match="nothing to draw"):

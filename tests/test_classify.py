@@ -230,6 +230,12 @@ def test_the_command_says_what_is_wrong(photo, capsys, arguments, message):
     assert message in capsys.readouterr().err
 
 
+def test_no_answers_are_no_number_of_answers(photo, capsys):
+    with pytest.raises(SystemExit):
+        main([str(photo), "--top", "0"])
+    assert "--top has to be 1 or more, not 0" in capsys.readouterr().err
+
+
 def test_a_classifier_is_copied_with_its_parts():
     classifier = small_classifier()
     assert isinstance(classifier, Classifier)

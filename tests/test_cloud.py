@@ -45,7 +45,6 @@ NAMES = {  # of the package, where it is not that of the import
     "skimage": "scikit-image",
     "prometheus_client": "prometheus-client",
 }
-COME_ALONG = {"starlette", "pydantic"}  # parts of FastAPI
 NOT_IMPORTED = {"httptools", "uvloop", "python-multipart"}  # uvicorn and Starlette do
 needs_schemas = pytest.mark.skipif(
     find_spec("kubernetes_validate") is None, reason="needs kubernetes-validate"
@@ -107,8 +106,22 @@ def test_damage_to_the_dockerfile_is_found(old, new, problem):
 def test_a_missing_health_check_and_a_line_that_is_none_are_found():
     without = re.sub(r"(?s)HEALTHCHECK.*?\n(?=ENTRY)", "", TEXT)
     assert "no HEALTHCHECK" in dockerfile_problems(without, root=ROOT)
+    none = TEXT.replace("ENTRYPOINT", "HEALTHCHECK NONE\nENTRYPOINT")
+    assert "no HEALTHCHECK" in dockerfile_problems(none, root=ROOT)
     with pytest.raises(ValueError, match="no instruction"):
         read_dockerfile("FROM python:3\n&& pip install torch\n")
+    with pytest.raises(ValueError, match="no FROM"):
+        dockerfile_problems("RUN true\n", root=ROOT)
+
+
+def test_what_the_rules_of_a_dockerfile_leave_in_peace():
+    text = "FROM host:5000/python:3.11 AS base\nFROM base\nUSER 1\n"
+    text += "RUN pip install torch==2.14.1 && rm -rf /tmp/x\nHEALTHCHECK CMD true\n"
+    assert dockerfile_problems(text, root=ROOT) == []
+    assert any(
+        "no version" in problem
+        for problem in dockerfile_problems("FROM host:5000/python\n", root=ROOT)
+    )
 
 
 def third_party(files):
@@ -136,7 +149,7 @@ def third_party(files):
 
 
 def test_the_image_holds_what_the_service_imports_and_no_more():
-    imported = {NAMES.get(each, each) for each in third_party(FILES)} - COME_ALONG
+    imported = {NAMES.get(each, each) for each in third_party(FILES)}
     assert set(pins("\n".join(installed_by(INSTRUCTIONS)))) == imported | NOT_IMPORTED
 
 
@@ -295,6 +308,20 @@ def test_objects_that_do_not_find_each_other_are_found(documents):
 
     assert "no Deployment of that name" in damaged(documents, other_name)
     assert "Service: its selector fits no pod" in damaged(documents, other_label)
+
+
+def test_other_objects_and_other_probes_are_no_error():
+    config = {"kind": "ConfigMap", "metadata": {"name": "a"}, "data": {}}
+    probe = {"exec": {"command": ["true"]}}
+    container = {"name": "c", "image": "c:1", "ports": [{"containerPort": 80}]}
+    container |= {"livenessProbe": probe, "readinessProbe": probe}
+    pod = {"metadata": {"labels": {"app": "a"}}, "spec": {"containers": [container]}}
+    spec = {"selector": {"matchLabels": {"app": "a"}}, "template": pod}
+    deployment = {"kind": "Deployment", "metadata": {"name": "a"}, "spec": spec}
+    ingress = {"kind": "Ingress", "metadata": {"name": "a"}, "spec": {"rules": []}}
+    found = "\n".join(manifest_problems([config, deployment, ingress]))
+    assert "may run as root" in found and "probe" not in found
+    assert "fits no pod" not in found
 
 
 @needs_schemas

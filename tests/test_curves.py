@@ -77,3 +77,14 @@ def test_both_axes_have_one_scale_and_the_paper_is_white():
     assert axes.get_aspect() == 1
     assert axes.get_xlim() == axes.get_ylim() == (-2, 2)
     assert plt.gcf().get_facecolor() == (1, 1, 1, 1)
+
+
+def test_integers_are_an_error():
+    with pytest.raises(ValueError, match="needs floats"):
+        without_jumps(torch.arange(4))
+
+
+def test_more_curves_than_colours_are_an_error():
+    curves = {str(n): n * X for n in range(2, 7)}
+    with pytest.raises(ValueError, match="many: at most 4"):
+        draw_curves(X, {"many": {"x": X} | curves})

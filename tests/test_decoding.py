@@ -36,6 +36,15 @@ def test_every_kind_becomes_the_rgb_that_the_classifier_of_chapter_1_sees(
     assert np.abs(difference).max() <= 1
 
 
+@pytest.mark.parametrize("value", [0, 255, 256, 65535])
+def test_16_bits_are_scaled_alike_however_dark_the_image(value, tmp_path):
+    path = tmp_path / "dark.png"
+    Image.fromarray(np.full((4, 4), value, dtype=np.uint16)).save(path)
+    expected = (value // 257,) * 3
+    assert decode(path.read_bytes()).getpixel((0, 0)) == expected
+    assert open_photo(path).getpixel((0, 0)) == expected
+
+
 def test_exif_turns_it_and_transparency_is_white():
     assert decode(WHOLE["jpeg-exif"]).size == (40, 60)
     buffer = io.BytesIO()

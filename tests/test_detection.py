@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from torch import nn
 from torchvision.models import detection as models
 
 from ch01_intro.assets import AssetUnavailable, DamagedFile, Source
@@ -15,6 +16,7 @@ from ch04_reference_designs.detection import (
     coco_detector,
     coco_weights,
     empty_detector,
+    freeze_norms,
     replace_head,
     small_detector,
 )
@@ -149,6 +151,31 @@ def test_a_new_head():
     assert {k for k in model.state_dict() if "box_predictor" not in k} == body
     with pytest.raises(ValueError, match="num_classes=1"):
         replace_head(model, 1)
+
+
+def test_frozen_norms_are_not_woken():
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.BatchNorm2d(4))
+    net[1].requires_grad_(False)
+    x = torch.randn(2, 3, 8, 8)
+    net(x)  # numbers of its own
+    expected = net.eval()(x)
+    freeze_norms(net)
+    torch.testing.assert_close(net(x), expected)
+    before = net[1].running_mean.clone()
+    net.train()(x)
+    assert torch.equal(net[1].running_mean, before)
+    assert isinstance(net[2], nn.BatchNorm2d)  # it is trained
+
+
+def test_the_large_detector_freezes_the_same_layers_with_and_without_weights():
+    with torch.device("meta"):
+        body = empty_detector(6, size=320, small=False).backbone.body
+        theirs = models.fasterrcnn_resnet50_fpn_v2(weights=None, weights_backbone=None)
+    norms = [m for m in body.modules() if isinstance(m, nn.BatchNorm2d)]
+    of_theirs = theirs.backbone.body.modules()
+    assert 0 < len(norms) < sum(isinstance(m, nn.BatchNorm2d) for m in of_theirs)
+    assert not isinstance(body.bn1, nn.BatchNorm2d)
 
 
 # COCO weights: random ones stand in for them

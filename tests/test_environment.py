@@ -1,4 +1,5 @@
 import builtins
+import http.client
 import importlib.metadata
 import subprocess
 import sys
@@ -166,16 +167,33 @@ def test_the_data_folder(monkeypatch, tmp_path):
     assert check.level == "note" and "PYTORCH_BOOK_DATA" in check.remedy
 
 
+def test_a_data_folder_that_may_not_be_looked_for(monkeypatch):
+    def refuse(path):
+        raise PermissionError("may not be entered")
+
+    monkeypatch.setattr(environment.Path, "exists", refuse)
+    check = environment.check_data()
+    assert check.level == "note" and "can not be written" in check.found
+
+
+def test_a_drive_that_is_not_there(monkeypatch):
+    monkeypatch.setattr(environment.Path, "exists", lambda path: False)
+    assert environment.check_data().level == "note"  # and no loop without an end
+
+
 def test_downloads_switched_off(monkeypatch):
     monkeypatch.setenv("PYTORCH_BOOK_OFFLINE", "1")
     assert "PYTORCH_BOOK_OFFLINE" in environment.check_network().found
 
 
-def test_downloads_out_of_reach_are_a_note(monkeypatch):
+@pytest.mark.parametrize(
+    "error", [urllib.error.URLError("refused"), http.client.BadStatusLine("nonsense")]
+)
+def test_downloads_out_of_reach_are_a_note(monkeypatch, error):
     monkeypatch.delenv("PYTORCH_BOOK_OFFLINE")
 
     def refuse(url, timeout):
-        raise urllib.error.URLError("refused")
+        raise error
 
     monkeypatch.setattr(environment.urllib.request, "urlopen", refuse)
     check = environment.check_network()

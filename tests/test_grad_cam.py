@@ -59,6 +59,21 @@ def test_frozen_models_and_inference_code(model):
         torch.testing.assert_close(grad_cam(model, "map", x), expected)
 
 
+def test_a_frozen_layer_before_one_that_works_in_place():
+    torch.manual_seed(0)
+    parts = nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(inplace=True), nn.Flatten()
+    model = nn.Sequential(*parts, nn.Linear(4 * 64, 3)).requires_grad_(False)
+    maps = grad_cam(model, "0", torch.randn(2, 3, 8, 8))
+    assert maps.shape == (2, 8, 8) and maps.max() == 1
+
+
+def test_each_module_keeps_its_mode(model):
+    model.train()
+    model.map.eval()
+    grad_cam(model, "map", torch.randn(2, 3, 8, 8))
+    assert model.training and model.fc.training and not model.map.training
+
+
 def test_it_finds_the_place(model):
     """The class is how much red there is: the map is the red square."""
     with torch.no_grad():

@@ -5,6 +5,7 @@ import torch
 
 from ch01_intro.network import CLASSES, small_network
 from ch07_deployment.example import names_of, photo_path, real_images
+from ch07_deployment.hostile import png_bomb
 
 pytest.importorskip("litserve")
 import httpx
@@ -43,6 +44,13 @@ def test_a_form_without_a_file(api, fields):
     with pytest.raises(HTTPException) as caught:
         api.decode_request(FormData(fields))
     assert caught.value.status_code == 400
+
+
+def test_a_decompression_bomb_is_refused(api):
+    content = io.BytesIO(png_bomb(100_000, 100_000))
+    with pytest.raises(HTTPException) as caught:
+        api.decode_request(FormData([("file", UploadFile(content, filename="b.png"))]))
+    assert caught.value.status_code == 413
 
 
 def test_the_server_gathers_batches(api):

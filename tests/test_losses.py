@@ -203,3 +203,14 @@ def test_broken_use_is_named():
             FocalLoss(weight=weight)
     with pytest.raises((IndexError, RuntimeError), match="out of bounds"):
         FocalLoss()(torch.zeros(1, 2), torch.tensor([-100]))
+
+
+def test_nan_does_not_become_a_loss_of_0():
+    found = root_mean_squared_error(torch.tensor([torch.nan, 1.0]), torch.ones(2))
+    assert found.isnan()
+
+
+def test_focal_loss_needs_a_weight_for_each_class():
+    loss = FocalLoss(weight=torch.ones(5))
+    with pytest.raises(ValueError, match="needs 3 weights, one a class, not 5"):
+        loss(torch.zeros(2, 3), torch.tensor([0, 1]))

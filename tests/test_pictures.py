@@ -68,6 +68,7 @@ def test_gather_moves_are_those_of_gather_and_scatter(dim):
     [
         (torch.tensor([0, 1]), 0),
         (torch.tensor([[0.0]]), 0),
+        (torch.tensor([[True]]), 0),
         (torch.tensor([[0]]), 2),
         (torch.tensor([[-1]]), 1),
     ],
@@ -162,6 +163,12 @@ def test_draw_strides_writes_the_places_and_the_strides(drawn):
 def test_draw_strides_refuses_tensors_of_different_storages(drawn):
     with pytest.raises(ValueError, match="several storages"):
         pictures.draw_strides({"a": X, "b": X.clone()})
+
+
+def test_draw_strides_refuses_views_that_count_in_other_units(drawn):
+    x = torch.zeros(3, 2)
+    with pytest.raises(ValueError, match="several sizes"):
+        pictures.draw_strides({"x": x, "complex": torch.view_as_complex(x)})
 
 
 def test_draw_broadcast_hatches_the_repeats(drawn):

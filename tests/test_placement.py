@@ -1,5 +1,6 @@
 import pytest
 import torch
+from torch.nn.utils.rnn import pack_sequence
 
 from ch03_deep_learning.placement import fast_dtype, to_device
 
@@ -11,6 +12,13 @@ def test_the_containers_of_a_batch_are_kept():
     assert isinstance(moved, tuple) and moved[0].device.type == "meta"
     assert moved[1]["a"][0].device.type == "meta"
     assert moved[1]["a"][1] == 3 and moved[1]["b"] == "text"
+
+
+def test_packed_sequences_keep_their_lengths_on_the_cpu():
+    packed = pack_sequence([torch.ones(3, 2), torch.ones(1, 2)])
+    moved = to_device(packed, "meta")
+    assert moved.data.device.type == "meta"
+    assert moved.batch_sizes.tolist() == [2, 1, 1]
 
 
 def test_named_tuples_stay_named():

@@ -16,8 +16,8 @@ THERE = {"CPU": 2.0, "GPU": 0.0}
 @pytest.mark.parametrize(
     ("wanted", "words"),
     [
-        ({"gpus": True}, "asks for 2 GPU, and there is 0"),
-        ({"workers": 4}, "asks for 4 CPU, and there is 2"),
+        ({"gpus": True}, "2 workers ask for 2 GPU, and there is 0"),
+        ({"workers": 4}, "4 workers ask for 4 CPU, and there is 2"),
         ({"workers": -1}, "do not divide"),
         ({"batch_size": 63}, "do not divide"),
         ({"rate": 1}, "nothing here is called rate"),

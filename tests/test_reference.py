@@ -64,6 +64,12 @@ def test_two_statements_on_one_line_are_two_rows():
     assert [row.result for row in table("1; 2")] == ["1", "2"]
 
 
+def test_a_comment_behind_the_last_statement_is_a_heading_too():
+    rows = table("1  # one\n# the end")
+    assert [row.note for row in rows] == ["one", "the end"]
+    assert table("# alone") == [Row("", "", "alone")]
+
+
 @pytest.mark.parametrize("cell", ["", "\n\n"])
 def test_an_empty_cell_is_an_empty_table(cell):
     assert table(cell) == []

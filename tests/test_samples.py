@@ -29,6 +29,16 @@ def test_frequencies_refuse_other_numbers():
         frequencies(torch.tensor([1.0, 2.5]))
 
 
+def test_frequencies_refuse_an_empty_sample():
+    with pytest.raises(ValueError, match="whole"):
+        frequencies(torch.tensor([]))
+
+
+def test_densities_refuse_a_sample_of_one_number():
+    with pytest.raises(ValueError, match="does not spread: from 3 to 3"):
+        densities(torch.full((9,), 3.0))
+
+
 @pytest.mark.parametrize("tail", [0.0, 0.1])
 def test_densities_cover_the_share_between_the_tails(tail):
     sample = torch.linspace(2, 6, 1001)

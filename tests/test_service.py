@@ -354,6 +354,23 @@ def test_bad_arguments_end_with_one_line(capsys):
     assert capsys.readouterr().err.startswith("serve: ")
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--workers", "0"],
+        ["--max-batch", "0"],
+        ["--threads", "-1"],
+        ["--threads", "0"],
+        ["--max-wait-ms", "-1"],
+        ["--timeout", "0"],
+    ],
+)
+def test_numbers_that_can_not_be(arguments, capsys):
+    with pytest.raises(SystemExit):
+        main(arguments)
+    assert "begin" in capsys.readouterr().err.splitlines()[-1]
+
+
 def test_bad_requests_in_short():
     """The long form: `python -m ch07_deployment.fuzz`."""
     command = [sys.executable, "-m", "ch07_deployment.fuzz", "--requests", "300"]

@@ -9,9 +9,17 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau, StepLR
-from torch.utils.data import DataLoader, Dataset, TensorDataset
+from torch.utils.data import (
+    BatchSampler,
+    DataLoader,
+    Dataset,
+    RandomSampler,
+    TensorDataset,
+)
 
-from ch03_deep_learning.training import evaluate, fit
+from ch03_deep_learning.evaluation import evaluate
+from ch03_deep_learning.runs import Run
+from ch03_deep_learning.training import fit
 
 
 def blobs(n: int = 96) -> TensorDataset:
@@ -110,6 +118,17 @@ def test_accumulated_batches_are_one_large_batch():
     assert_close(*models)
 
 
+def test_the_last_step_of_an_epoch_is_a_mean_of_what_is_left():
+    data = blobs(50)  # 5 batches: steps of 2, 2 and 1
+    models = [nn.Linear(2, 3) for _ in range(2)]
+    models[1].load_state_dict(models[0].state_dict())
+    first, second = models
+    quick(first, DataLoader(data, 10), optimizer=sgd(first), epochs=1, accumulate=2)
+    batches = [slice(0, 20), slice(20, 40), slice(40, 50)]
+    quick(second, [data[rows] for rows in batches], optimizer=sgd(second), epochs=1)
+    assert_close(first, second)
+
+
 def test_the_last_step_of_an_epoch_takes_what_is_left():
     model = nn.Linear(2, 3)
     optimizer = sgd(model)
@@ -129,6 +148,28 @@ def test_clipping_bounds_the_step():
     quick(model, DataLoader(blobs(), 96), optimizer=optimizer, epochs=1, clip_norm=0.01)
     moved = torch.cat([(p - q).flatten() for p, q in pairs(model, before)])
     assert moved.norm().item() == pytest.approx(0.01, rel=1e-3)
+
+
+@pytest.mark.parametrize("settings", [{"clip_norm": 0.5}, {"amp": torch.float16}])
+def test_gradients_that_no_optimizer_holds_change_nothing(settings):
+    models = [nn.Sequential(nn.Linear(2, 4), nn.Linear(4, 3)) for _ in range(2)]
+    models[1].load_state_dict(models[0].state_dict())
+    models[1][0].requires_grad_(False)
+    for model in models:
+        head, loader = sgd(model[1]), DataLoader(blobs(), 16)
+        quick(model, loader, optimizer=head, epochs=2, **settings)
+    assert_close(*models)
+    assert models[0][0].weight.grad is None
+
+
+def test_gradients_from_before_do_not_enter_the_first_step():
+    models = [nn.Linear(2, 3) for _ in range(2)]
+    models[1].load_state_dict(models[0].state_dict())
+    x, y = blobs().tensors
+    F.cross_entropy(models[0](100 * x), y).backward()  # broken off before the step
+    for model in models:
+        quick(model, DataLoader(blobs(), 16), optimizer=sgd(model), epochs=1)
+    assert_same(*models)
 
 
 def test_schedulers_step_with_the_optimizer_or_once_an_epoch():
@@ -263,29 +304,6 @@ def test_a_loader_without_a_length():
     assert len(rows) == 2
 
 
-# ---- It evaluates --------------------------------------------------------------------
-
-
-def test_evaluation_is_over_examples_and_leaves_the_mode():
-    x, y = blobs(90).tensors
-    model = network()
-    logits = model.eval()(x)
-    expected = {
-        "loss": F.cross_entropy(logits, y).item(),
-        "accuracy": (logits.argmax(1) == y).float().mean().item(),
-    }
-    for training, size in ((True, 90), (False, 40)):  # 40 + 40 + 10
-        model.train(training)
-        found = evaluate(model, DataLoader(TensorDataset(x, y), size), device="cpu")
-        assert found == pytest.approx(expected, abs=1e-6)
-        assert model.training is training
-
-
-def test_nothing_to_evaluate():
-    with pytest.raises(ValueError, match="no batch"):
-        evaluate(network(), [], device="cpu")
-
-
 # ---- Bad input -----------------------------------------------------------------------
 
 
@@ -296,7 +314,7 @@ def test_nothing_to_evaluate():
         ({"epochs": 1.5}, "epochs has to be a whole number"),
         ({"accumulate": 0}, "accumulate"),
         ({"clip_norm": 0}, "clip_norm has to be above 0"),
-        ({"patience": 2}, "give `validation`"),
+        ({"patience": 2}, "to watch val_loss, give `validation`"),
         ({"accumulate": 2, "checkpoint_every": 3}, "multiple of accumulate"),
         ({"patience": 1, "monitor": "train_loss"}, "no column of"),
         ({"device": "nonsense"}, "nonsense"),
@@ -323,6 +341,39 @@ def test_a_loss_that_is_not_finite_ends_the_run():
         quick(
             model, DataLoader(TensorDataset(x, y), 16), optimizer=sgd(model), epochs=3
         )
+
+
+def test_weights_of_nan_do_not_replace_a_checkpoint(tmp_path):
+    model, path = network(), tmp_path / "run.ckpt"
+    x, y = blobs().tensors
+    x[80] = torch.nan  # in the last batch of six
+    with pytest.raises(FloatingPointError, match="is from before"):
+        quick(
+            model,
+            DataLoader(TensorDataset(x, y), 16),
+            optimizer=sgd(model),
+            epochs=3,
+            checkpoint=path,
+            checkpoint_every=2,
+        )
+    assert torch.load(path, weights_only=True)["done"] == 4
+
+
+def test_a_plateau_needs_what_it_watches():
+    model = network()
+    optimizer = sgd(model)
+    scheduler = ReduceLROnPlateau(optimizer)
+    with pytest.raises(ValueError, match="to watch val_loss, give `validation`"):
+        quick(model, [], optimizer=optimizer, scheduler=scheduler, epochs=1)
+
+
+def test_nan_is_never_the_best_epoch():
+    model = network()
+    run = Run(model, [sgd(model)], [], torch.amp.GradScaler("cpu"), [])
+    for value in (float("nan"), 0.5, 0.4):
+        row = {"val_loss": value}
+        run.end_epoch(row, monitor="val_loss", patience=2, per_epoch=False)
+    assert run.best == 0.4 and not run.stopped
 
 
 # ---- Interrupted and resumed ---------------------------------------------------------
@@ -398,6 +449,23 @@ def test_an_interrupted_run_ends_with_the_same_bits(kind, own, tmp_path):
         model, again = run(breaks, f"{min(breaks)}.ckpt")
         assert_same(model, whole)
         assert without_seconds(again) == without_seconds(rows)
+
+
+def test_generators_of_batch_samplers_are_kept_too(tmp_path):
+    def run(breaks: set[int], name: str) -> nn.Module:
+        sampler = RandomSampler(blobs(), generator=torch.Generator().manual_seed(5))
+        batches = BatchSampler(sampler, 16, drop_last=False)
+        model = network()
+        breaking = Breaking(DataLoader(blobs(), batch_sampler=batches), breaks)
+        breaking.batch_sampler = batches
+        path = tmp_path / name
+        quick(model, breaking, optimizer=sgd(model), epochs=3, checkpoint=path)
+        return model
+
+    whole = run(set(), "whole.ckpt")
+    with pytest.raises(Interrupted):
+        run({8}, "broken.ckpt")
+    assert_same(run(set(), "broken.ckpt"), whole)
 
 
 def test_a_finished_run_is_not_repeated(tmp_path):

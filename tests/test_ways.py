@@ -84,6 +84,14 @@ def test_too_many_images_are_refused():
         program(torch.zeros(ways.LARGEST + 1, 3, 32, 32))
 
 
+def test_executorch_takes_the_threads_of_the_others(folder, monkeypatch):
+    portable_lib = pytest.importorskip("executorch.extension.pybindings.portable_lib")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    with pytest.raises((OSError, RuntimeError, ValueError)):
+        WAYS["ExecuTorch"].load(folder / "no.pte")  # the threads come first
+    assert portable_lib._threadpool_get_thread_count() == 1
+
+
 def test_a_package_that_is_not_there(monkeypatch):
     assert available("eager")
     monkeypatch.setattr(ways, "find_spec", lambda _: None)
