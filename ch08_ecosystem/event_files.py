@@ -94,6 +94,15 @@ class Events:
             numbers = np.array([(e.value, e.wall_time) for e in events])
             values, times = torch.from_numpy(numbers).T
             found[tag] = Curve(torch.tensor([e.step for e in events]), values, times)
+        for tag in self.tags().get("scalars", []):
+            if tag not in found:  # written as tensors: new_style, or TensorFlow 2
+                events = self._read.Tensors(tag)
+                values = [make_ndarray(e.tensor_proto).item() for e in events]
+                found[tag] = Curve(
+                    torch.tensor([e.step for e in events]),
+                    torch.tensor(values, dtype=torch.float64),
+                    torch.tensor([e.wall_time for e in events], dtype=torch.float64),
+                )
         return found
 
     def histograms(self) -> dict[str, list[Histogram]]:

@@ -7,6 +7,7 @@
 Imports public packages only: this module can be copied alone.
 """
 
+import copy
 import io
 import math
 from collections.abc import Sequence
@@ -26,7 +27,8 @@ def add_gif(
 ) -> None:
     """What `add_video` does, without moviepy: frames (T, 3, H, W) uint8 as a GIF.
 
-    Raises `ValueError` for another shape or type.
+    A frame that is equal to the one before is shown longer, not stored twice. Raises
+    `ValueError` for another shape or type.
     """
     if frames.ndim != 4 or frames.shape[1] != 3 or frames.dtype != torch.uint8:
         raise ValueError(
@@ -81,9 +83,11 @@ def loss_surface(
     Two random directions, in each parameter as long as the weights themselves (after Li
     et al., "Visualizing the loss landscape of neural nets", 2018), are walked from
     -reach to reach; V = side**2 points. Returns vertices (1, V, 3) in [-1, 1], whose
-    height is the logarithm of the loss, colours (1, V, 3) uint8 and faces (1, F, 3),
-    three vertices each, seen from above (counter-clockwise). The model ends as it was.
+    height is the logarithm of the loss, scaled, colours (1, V, 3) uint8 and faces
+    (1, F, 3), three vertices each, seen from above (counter-clockwise). A copy of the
+    model is moved, in eval mode.
     """
+    model = copy.deepcopy(model).eval()
     weights = [p.detach().clone() for p in model.parameters()]
     generator = torch.Generator().manual_seed(0)
     ways = []
@@ -98,7 +102,6 @@ def loss_surface(
     for a, b in points.tolist():
         vector_to_parameters(start + a * ways[0] + b * ways[1], model.parameters())
         heights.append(F.cross_entropy(model(x), y).log().item())
-    vector_to_parameters(start, model.parameters())
     height = torch.tensor(heights)
     share = (height - height.min()) / (height.max() - height.min()).clamp(min=1e-12)
     colours = torch.from_numpy(plt.get_cmap("viridis")(share.numpy())[:, :3] * 255)

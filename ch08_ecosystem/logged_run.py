@@ -121,7 +121,8 @@ def _add_the_rest(writer, model, x, y, history, matrices) -> None:
         both = {"training": row["loss"], "validation": row["val_loss"]}
         writer.add_scalars("loss together", both, row["epoch"])
     writer.add_image("first digit", x[0], step)
-    writer.add_images("mistakes", x[wrong][:16] if wrong.any() else x[:16], step)
+    if wrong.any():
+        writer.add_images("mistakes", x[wrong][:16], step)
     draw_confusion_matrix(matrices[-1], CLASSES)
     writer.add_figure("confusion matrix", plt.gcf(), step)
     add_gif(writer, "confusion, epoch by epoch", film(matrices), step)

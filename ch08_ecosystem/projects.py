@@ -179,7 +179,8 @@ def _release(project: Project) -> str:
 
 
 def main(arguments: list[str] | None = None, newest=newest_on_pypi) -> int:
-    """0: nothing to do; 1: newer releases; 2: PyPI was not asked or did not answer."""
+    """0: nothing to do; 1: newer releases, or a package
+    that PyPI does not know; 2: PyPI was not asked or did not answer."""
     parser = argparse.ArgumentParser(prog="python -m ch08_ecosystem.projects")
     parser.add_argument("--check", action="store_true", help="ask PyPI for newer ones")
     parser.add_argument("--state", choices=STATES)

@@ -28,6 +28,7 @@ def read_labelled_csv(path: Path | str) -> Iterator[tuple[int, str]]:
     from 1), the other columns joined by a blank. Raises `ValueError` that names the
     line where the first column is no whole number above 0, or nothing follows.
     """
+    csv.field_size_limit(2**31 - 1)  # the default ends at 131,072 characters
     with Path(path).open(encoding="utf-8", newline="") as file:
         rows = csv.reader(file)
         for row in rows:
@@ -103,6 +104,7 @@ def read_parallel(source: Path | str, target: Path | str) -> Iterator[tuple[str,
         Path(source).open(encoding="utf-8") as ours,
         Path(target).open(encoding="utf-8") as theirs,
     ):
+        number = 0
         for number, line in enumerate(ours, start=1):
             other = theirs.readline()
             if not other:

@@ -101,7 +101,7 @@ def test_fashion_mnist_from_disk(home, capsys, packed):
     fashion(home, packed=packed)
     data = FashionMNIST(train=False)
     assert capsys.readouterr().out == (
-        "Fashion-MNIST, test set: found on disk, 3 images\n"
+        "Fashion-MNIST, test set: found on disk, 3 images, not the original files\n"
     )
     assert data.data.shape == (3, 28, 28) and data.data.dtype == torch.uint8
     assert data.targets.tolist() == [5, 6, 7] and data.targets.dtype == torch.int64

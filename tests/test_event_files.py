@@ -155,3 +155,15 @@ def test_records(run):
     found = list(records(path))
     assert len(found) == 4 and b"brain.Event:2" in found[0]
     assert sum(len(event) + 16 for event in found) == path.stat().st_size
+
+
+def test_scalars_that_were_written_as_tensors(tmp_path):
+    with SummaryWriter(tmp_path) as writer:
+        for step in range(3):
+            writer.add_scalar("new", 2.0 * step, step, walltime=5.0, new_style=True)
+            writer.add_scalar("old", 1.0, step)
+    found = Events(tmp_path).scalars()
+    assert set(found) == {"new", "old"}
+    assert found["new"].values.tolist() == [0, 2, 4]
+    assert found["new"].steps.tolist() == [0, 1, 2]
+    assert found["new"].times.tolist() == [5, 5, 5]

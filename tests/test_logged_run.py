@@ -107,3 +107,16 @@ def test_the_command_line(tmp_path, monkeypatch, capsys):
     assert main([str(tmp_path)]) == 0
     assert calls == [(f"lr {lr}", lr) for lr in (0.001, 0.01, 0.1)]
     assert "tensorboard --logdir" in capsys.readouterr().out
+
+
+def test_a_loss_surface_leaves_the_model_as_it_was():
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.BatchNorm1d(8)).train()
+    before = {name: t.clone() for name, t in model.state_dict().items()}
+    loss_surface(model, torch.randn(16, 4), torch.randint(8, (16,)), side=3)
+    with pytest.raises(IndexError):
+        loss_surface(model, torch.randn(16, 4), torch.full((16,), 99), side=3)
+    assert all(model.state_dict()[n].equal(t) for n, t in before.items())
+    assert model.training
+    places = {p.untyped_storage().data_ptr() for p in model.parameters()}
+    assert len(places) == 4

@@ -92,3 +92,13 @@ def test_batchify_and_windows():
     for count, size in ((3, 2), (5, 0)):
         with pytest.raises(ValueError, match="too few"):
             batchify(torch.arange(count), size)
+
+
+def test_an_empty_source_beside_a_target(written):
+    with pytest.raises(ValueError, match="ends after line 0"):
+        list(read_parallel(written("", "a.txt"), written("one\n", "b.txt")))
+
+
+def test_a_long_text_in_a_table(written):
+    long = "word " * 40_000  # csv's own limit is 131,072 characters
+    assert list(read_labelled_csv(written(f'"1","{long}"\n'))) == [(0, long)]
