@@ -71,8 +71,8 @@ def fit(
     metrics: name to `metric(outputs, targets)`, a mean over the batch; by default the
         accuracy, where the targets are numbers of classes (N,).
     amp: None, or the dtype of autocast; `placement.fast_dtype` knows which one pays.
-    accumulate: so many batches go into one step of the optimizer, by the mean of their
-        gradients (the last step of an epoch takes what is left).
+    accumulate: so many batches go into one step of the optimizer (the last step of an
+        epoch takes what is left; each batch counts 1 / accumulate in it, as in others).
     clip_norm: the longest gradient that a step may take (2-norm, over all parameters
         that the optimizers hold).
     patience: stop after so many epochs without a better `monitor`, a column of the
@@ -137,10 +137,7 @@ def fit(
                 if checkpoint_every and run.done % checkpoint_every == 0:
                     run.mean_loss()  # raises before weights of nan are written
                     run.save()
-        if left := run.done % accumulate:
-            for parameter in trained:
-                if parameter.grad is not None:
-                    parameter.grad *= accumulate / left  # a mean over fewer batches
+        if run.done % accumulate:
             update()
         row = run.row(time.perf_counter() - start)
         if validation is not None:

@@ -118,7 +118,7 @@ def updated(text: str, seconds: float, megabytes: float | None = None) -> str:
         new = max(1, round(value)) if unit == "s" else round(value, -1)
         old = found[1]
         if old == "?" or abs(int(old) - new) > max(1, 0.25 * int(old)):
-            text = text.replace(found[0], f"{new:.0f} {unit}", 1)
+            text = text[: found.start()] + f"{new:.0f} {unit}" + text[found.end() :]
     return text
 
 

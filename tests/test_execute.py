@@ -71,6 +71,13 @@ def test_it_saves_what_ran_and_leaves_what_failed(
     assert [path.read_bytes() for path in files] == first
 
 
+def test_a_number_before_a_word_with_s_is_no_time():
+    row = "| [23 schedulers](ch03/23.ipynb) | 23 s, 970 MB |"
+    assert execute.updated(row, 15, 500) == row.replace("23 s,", "15 s,").replace(
+        "970 MB", "500 MB"
+    )
+
+
 def test_a_cell_that_takes_too_long_fails(notebook: Path, readme: Path):
     save(sample(code("import time\ntime.sleep(60)")), notebook)
     before = notebook.read_bytes()
