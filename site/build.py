@@ -90,7 +90,10 @@ def page(
             parts.append(f"````python\n{source}\n````" if source else "")
             for count, output in enumerate(cell.outputs):
                 image = f"{path.parent.name}/pictures/{path.stem}-{number}-{count}"
-                parts.append(shown(output, site, image, root))
+                text = shown(output, site, image, root)
+                if translation:
+                    text = text.replace('alt="picture"', 'alt="图片"')
+                parts.append(text)
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -262,6 +265,7 @@ def build_language(language: str, folder: Path) -> None:
         config.site_name = "《PyTorch Pocket Reference》配套代码"
         for palette, name in zip(config.theme["palette"], CHINESE_SCHEMES, strict=True):
             palette["toggle"]["name"] = name
+        config.mdx_configs["toc"]["permalink_title"] = "本节链接"
     config.mdx_configs["toc"]["slugify"] = anchor
     up = {"en": ("./", "zh/"), "zh": ("../", "./")}[language]
     config.extra["alternate"] = [

@@ -28,6 +28,13 @@ ZH = HERE / "zh"
 HEADING = re.compile(r"(?m)^(#{1,4}) +(.+)$")
 FENCE = re.compile(r"(```.*?```)", re.DOTALL)
 HALF_WIDTH = re.compile(r"[\u4e00-\u9fff] ?[,:;?!(]|[,:;?!)] ?[\u4e00-\u9fff]")
+TIME = {  # what the line of the time says
+    "**Time:** about ": "**用时**：约 ",
+    " s on 2 CPU cores": " 秒（2 个 CPU 核心）",
+    ", most of it for two C++ compilations": "，其中大部分用于两次 C++ 编译",
+    ", most of it for two servers to start": "，其中大部分用于启动两个服务器",
+    ", most of it for two compilers": "，其中大部分用于两个编译器的编译",
+}
 INTRODUCTION = re.compile(r"\.ipynb\)\n+(.*?)\n+\*\*Time:\*\* ", re.DOTALL)
 
 
@@ -58,8 +65,8 @@ class Translation:
         """Title and introduction in Chinese, what is not translated in English."""
         if self.introduction:
             source = source.replace(introduction(source), self.introduction.strip())
-            source = source.replace("**Time:** about ", "**用时**：约 ")
-            source = source.replace(" s on 2 CPU cores", " 秒（2 个 CPU 核心）")
+            for english, chinese in TIME.items():
+                source = source.replace(english, chinese)
         else:
             source += "\n\n*本页尚未翻译。*"
         return self.with_headings(source)

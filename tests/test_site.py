@@ -10,7 +10,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_markdown_cell, new_output
 
-from tests.notebooks import ROOT
+from tests.notebooks import ROOT, notebook_paths
 from tests.sample_notebook import NAME, code, printed, sample
 
 SITE = ROOT / "site"
@@ -194,6 +194,14 @@ CHAPTERS = sorted(path.stem for path in (SITE / "zh").glob("*.toml"))
 def test_the_translation_is_complete(chapter):
     wanted = translation.english(chapter)
     assert list(translation.problems(wanted, translation.read(chapter))) == []
+
+
+@pytest.mark.parametrize("path", notebook_paths(), ids=lambda path: path.stem)
+def test_the_line_of_the_time_is_translated_too(path):
+    chapter, first = path.parent.name, nbformat.read(path, as_version=4).cells[0]
+    (chinese,) = (t for n, t in translation.read(chapter).items() if n in path.name)
+    (line,) = re.findall(r"\*\*用时\*\*：.*", chinese.first_cell(first.source))
+    assert not re.search(r"[a-z,]", line), line
 
 
 def test_without_mkdocs_it_says_what_to_install(monkeypatch, capsys, tmp_path):
