@@ -78,7 +78,7 @@ def test_it_is_the_plain_loop_to_the_bit():
         [{"params": decayed, "weight_decay": 5e-4}, {"params": others}],
         lr=0.05, momentum=0.9, nesterov=True)  # fmt: skip
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, 0.05, total_steps=7, pct_start=0.2
+        optimizer, 0.05, total_steps=6, pct_start=0.2
     )
     amp = fast_dtype(torch.device("cpu"))
     for _ in range(2):
