@@ -8,6 +8,9 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.installed
 PIP    := $(if $(shell command -v uv),uv pip install --python $(BIN)/python,$(BIN)/python -m pip install)
 FIRST  ?= ch01_intro/01_what_is_pytorch.ipynb
+FITS   := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+CHECK  := { $(BIN)/python -c '$(FITS)' || { echo "$(VENV) has another Python than 3.11 to 3.13: \
+	    make clean, then make lab PYTHON=python3.13"; exit 1; }; }
 ROOTED := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .PHONY: lab test notebooks site browser lint environment clean
@@ -38,12 +41,14 @@ environment: $(READY)    ## what this machine has, and how to mend what is wrong
 $(READY): requirements.txt pyproject.toml
 	@if command -v uv >/dev/null 2>&1; then \
 	    echo "uv: installing into $(VENV)"; \
-	    { [ -x $(BIN)/python ] || uv venv --quiet --python $(PYTHON) $(VENV); } && \
+	    { [ -x $(BIN)/python ] || uv venv --quiet --seed --python $(PYTHON) $(VENV); } && \
+	    $(CHECK) && \
 	    $(PIP) --quiet -r requirements.txt && \
 	    $(BIN)/python -W ignore -m compileall -q $(VENV)/lib/python*/site-packages/torchao; \
 	else \
-	    echo "pip: installing into $(VENV) (about 5 GB with CUDA, some minutes)"; \
+	    echo "pip: installing into $(VENV) (about 7.5 GB with CUDA, some minutes)"; \
 	    { [ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV); } && \
+	    $(CHECK) && \
 	    $(PIP) --quiet -r requirements.txt; \
 	fi
 	@touch $@

@@ -17,9 +17,8 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
-
-from tqdm import tqdm
 
 MIN_RATE = 2_000  # bytes a second; a server below it counts as one that hangs
 
@@ -230,6 +229,8 @@ def show_bar(wanted: bool = True) -> bool:
     return wanted and (notebook or (sys.stderr is not None and sys.stderr.isatty()))
 
 
-def _bar(name: str, total: int | None, progress: bool) -> tqdm:
+def _bar(name: str, total: int | None, progress: bool) -> Any:
+    from tqdm import tqdm  # here: without it this module can still be imported
+
     options = {"unit": "B", "unit_scale": True, "disable": not show_bar(progress)}
     return tqdm(total=total, desc=name, **options)

@@ -38,8 +38,9 @@ class Check:
 
 def check_python() -> Check:
     found = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
-    if sys.version_info < (3, 11):  # noqa: UP036 - told in words, not by a traceback
-        return Check("Python", found, "mend", "Install Python 3.11 or later.")
+    if not (3, 11) <= sys.version_info[:2] <= (3, 13):  # for others there are no pins
+        remedy = "Install Python 3.11 to 3.13, remove .venv, and install again."
+        return Check("Python", found, "mend", remedy)
     if sys.version_info[:3] == (3, 13, 0):
         remedy = "torch.compile warns that 3.13.0 is slower: install 3.13.1 or later."
         return Check("Python", found, "note", remedy)
@@ -116,8 +117,11 @@ def check_devices() -> Check:
         return Check("devices", str(error), "mend", "Unset PYTORCH_BOOK_DEVICE.")
     if len(parts) == 1 and shutil.which("nvidia-smi"):
         remedy = (
-            "An NVIDIA driver is installed but PyTorch sees no GPU: compare "
-            "`nvidia-smi` with the CUDA version that torch was built with."
+            "An NVIDIA driver is installed but PyTorch sees no GPU: "
+            + "compare `nvidia-smi` with the CUDA version that torch was built with."
+            if torch.version.cuda
+            else "this torch was built without CUDA (as all wheels for Windows on PyPI "
+            "are): notebook 02 of chapter 1 says where the others are."
         )
         return Check("devices", found, "note", remedy)
     return Check("devices", found)

@@ -18,7 +18,8 @@ def accuracy(logits: Tensor, labels: Tensor, *, k: int = 1) -> float:
     if not 1 <= k <= logits.shape[1]:
         raise ValueError(f"k has to be in 1..{logits.shape[1]}, not {k}")
     best = logits.topk(k, dim=1).indices  # (N, k)
-    return (best == labels[:, None]).any(1).double().mean().item()
+    right = (best == labels[:, None]).any(1)  # (N,)
+    return right.sum().item() / len(right)  # a mean in float64 is more than MPS can do
 
 
 def confusion_matrix(predicted: Tensor, labels: Tensor, num_classes: int) -> Tensor:
@@ -50,7 +51,7 @@ def per_class_accuracy(matrix: Tensor) -> Tensor:
     """
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
         raise ValueError(f"needs a confusion matrix (C, C), not {tuple(matrix.shape)}")
-    return matrix.diag().double() / matrix.sum(1)
+    return matrix.diag().cpu().double() / matrix.sum(1).cpu()
 
 
 def most_wrong(logits: Tensor, labels: Tensor, k: int) -> Tensor:

@@ -112,12 +112,29 @@ def command(
     processes: int = 2,
     options: Sequence[str] = ("--standalone",),
 ) -> list[str]:
-    """The `torchrun` command, as `python -m` of this interpreter."""
+    """The `torchrun` command, as `python -m` of this interpreter.
+
+    On Windows `--standalone` meets in a file: torchrun's TCPStore asks for libuv, which
+    PyTorch lacks there (https://github.com/pytorch/pytorch/issues/178600).
+    """
+    if sys.platform == "win32":
+        options = [o for option in options for o in _without_libuv(option)]
     target = [str(script)] if str(script).endswith(".py") else ["-m", str(script)]
     return [
         *(sys.executable, "-m", "torch.distributed.run", *options),
         *(f"--nproc-per-node={processes}", f"--local-addr={LOOPBACK}"),
         *(*target, *map(str, args)),
+    ]
+
+
+def _without_libuv(option: str) -> list[str]:
+    if option != "--standalone":
+        return [option]
+    name = f"rendezvous-{uuid.uuid4().hex}"
+    place = Path(tempfile.gettempdir(), name)
+    return [
+        *("--rdzv-backend=c10d", "--rdzv-conf=store_type=file"),
+        *(f"--rdzv-endpoint={place}", f"--rdzv-id={name}"),
     ]
 
 

@@ -55,8 +55,9 @@ def missing() -> str | None:
     """What a build lacks on this machine, in one line; `None` where it has all."""
     if not shutil.which("cmake", path=_path()):
         return "no cmake: install it with the system's packages or `pip install cmake`"
-    if sys.platform == "win32":  # CMake finds Visual Studio by itself
-        return None
+    if sys.platform == "win32":  # CMake finds Visual Studio by itself, AOTInductor not
+        found = shutil.which("cl", path=_path())
+        return None if found else "no cl: start from Visual Studio's developer prompt"
     compilers = ("c++", "g++", "clang++")
     if not any(shutil.which(name, path=_path()) for name in compilers):
         return "no C++ compiler: install g++ or clang (macOS: `xcode-select --install`)"

@@ -43,6 +43,9 @@ PAGES = {  # the generated ones, which are in English; their titles in Chinese
     "ch08_ecosystem/INDEX.md": "索引",
     "ch08_ecosystem/SINCE_THE_BOOK.md": "原书出版以来的变化",
 }
+SITE = "https://pytorch-pocket-reference.github.io/pytorch-pocket-reference/"
+# Names are found in code, too: `manual_seed` in `torch.manual_seed(0)`.
+SEPARATOR = r"""[\s\u200b\u3000\-、。，．？！；,:!=\[\]()"`/]+|\.(?!\d)|&[lg]t;"""
 FORMULA = re.compile(r"(?s)\$\$(.+?)\$\$|(?<![\\\w$])\$([^$\n]+?)\$(?![\w$])")
 TITLE = re.compile(r"(?m)^# (.+?)(?: \{#.*\})?$")
 IN_HTML = re.compile(r'href="\.\./(ch0\d_\w+/\d\d_\w+)\.ipynb(#[^"]*)?"')
@@ -231,13 +234,18 @@ def write(path: Path, text: str) -> None:
 
 
 def build(output: Path) -> None:
-    """English at the root, Chinese below zh/; a process for each of the two."""
-    if output.exists():
-        shutil.rmtree(output)
+    """English at the root, Chinese below zh/; a process for each of the two.
+
+    Raises `ValueError` where `output` holds anything but a site.
+    """
+    ours = (output / "search" / "search_index.json").exists()
+    if output.exists() and not ours and (output.is_file() or any(output.iterdir())):
+        raise ValueError(f"{output} is no site: it is left as it is")
     with tempfile.TemporaryDirectory() as folder:
         folders = {language: Path(folder) / language for language in LANGUAGES}
         with ProcessPoolExecutor(len(folders)) as pool:
             list(pool.map(build_language, folders, folders.values()))
+        shutil.rmtree(output, ignore_errors=True)  # only now: the new one is there
         shutil.copytree(folders["en"] / "site", output)
         shutil.copytree(folders["zh"] / "site", output / "zh")
         # the same in both: one copy is enough
@@ -258,7 +266,8 @@ def build_language(language: str, folder: Path) -> None:
         docs_dir=str(folder / "docs"),
         site_dir=str(folder / "site"),
         nav=navigation,
-        plugins=[{"search": {"lang": [language]}}],
+        plugins=[{"search": {"lang": [language], "separator": SEPARATOR}}],
+        site_url=SITE + ("zh/" if language == "zh" else ""),
     )
     config.theme["language"] = language
     if language == "zh":
@@ -347,6 +356,9 @@ def main(argv: list[str] | None = None) -> int:
         build(output)
     except ModuleNotFoundError as error:
         print(f"{error}: pip install -r site/requirements.txt", file=sys.stderr)
+        return 2
+    except ValueError as error:
+        print(error, file=sys.stderr)
         return 2
     dead = list(dead_links(output))
     print("\n".join(dead) or f"{output}: all links lead somewhere")

@@ -34,6 +34,10 @@ ENVIRONMENT = {
     "TQDM_DISABLE": "1",  # progress bars go to stderr, which has to stay empty
     "PYDEVD_DISABLE_FILE_VALIDATION": "1",  # the debugger's greeting goes there as well
 }
+if sys.platform == "darwin":
+    # A note about redirects where parts of torch.distributed are imported; a name of
+    # the machine that has no address.
+    ENVIRONMENT |= {"TORCH_LOGS": "-distributed", "GLOO_SOCKET_IFNAME": "lo0"}
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 REPOSITORY = PYPROJECT["project"]["urls"]["Repository"]
 COLAB = REPOSITORY.replace("//github.com", "//colab.research.google.com/github")

@@ -1,4 +1,5 @@
 import io
+import os
 import struct
 import subprocess
 import sys
@@ -201,6 +202,7 @@ def test_the_command_in_a_process_of_its_own(photo):
         capture_output=True,
         text=True,
         encoding="utf-8",
+        env=os.environ | {"PYTHONUTF8": "1"},
         timeout=120,
     )
     assert done.returncode == 0, done.stderr

@@ -200,7 +200,7 @@ def test_the_command_of_the_image_serves_and_its_health_check_knows(image, docum
         command, port=port, ready="/ready", environment={"PYTHONPATH": str(image)}
     ) as server:
         assert health_check(port) == 0
-        assert stop(server.process) == 0
+        assert stop(server.process) == 0 or os.name == "nt"  # there it is killed
     program = "import sys, ch07_deployment.serve; print(*(m.__file__ for n, m in "
     program += "sys.modules.items() if n.startswith('ch0')), sep='\\n')"
     done = subprocess.run(

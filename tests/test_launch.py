@@ -145,3 +145,13 @@ def test_a_module_or_a_file():
     assert command("some/file.py", processes=3)[-1] == "some/file.py"
     assert "--nproc-per-node=3" in command("a", processes=3)
     assert "--max-restarts=1" in command("a", options=["--max-restarts=1"])
+
+
+def test_on_windows_the_processes_meet_in_a_file(monkeypatch):
+    """For want of libuv they can do nothing else; here it works as well."""
+    monkeypatch.setattr(launch.sys, "platform", "win32")
+    arguments = command("ch06_acceleration.train_ddp", "--epochs", 1)
+    monkeypatch.undo()
+    assert "--standalone" not in arguments and "--rdzv-backend=c10d" in arguments
+    with started(arguments) as run:
+        assert "2 x cpu, gloo" in run.wait(120)

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from ch03_deep_learning.metrics import (
     accuracy,
@@ -103,3 +104,17 @@ def test_shapes_that_do_not_belong_together_are_refused(function):
         function(LOGITS, LABELS + 2)
     with pytest.raises(ValueError, match="at least 1"):
         most_wrong(LOGITS, LABELS, 0)
+
+
+class NoFloat64(TorchDispatchMode):
+    """As on Apple's GPUs."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        assert getattr(result, "dtype", None) != torch.float64, func
+        return result
+
+
+def test_accuracy_needs_no_float64():
+    with NoFloat64():
+        assert accuracy(torch.eye(3), torch.tensor([0, 1, 0])) == 2 / 3

@@ -199,9 +199,17 @@ def test_the_translation_is_complete(chapter):
 @pytest.mark.parametrize("path", notebook_paths(), ids=lambda path: path.stem)
 def test_the_line_of_the_time_is_translated_too(path):
     chapter, first = path.parent.name, nbformat.read(path, as_version=4).cells[0]
-    (chinese,) = (t for n, t in translation.read(chapter).items() if n in path.name)
+    chinese = translation.read(chapter).get(path.stem)
+    assert chinese, "not translated: python site/translation.py"
     (line,) = re.findall(r"\*\*用时\*\*：.*", chinese.first_cell(first.source))
     assert not re.search(r"[a-z,]", line), line
+
+
+def test_a_folder_that_is_no_site_is_left_as_it_is(tmp_path, capsys):
+    (tmp_path / "letters.txt").write_text("mine")
+    assert build.main(["--output", str(tmp_path)]) == 2
+    assert "is no site" in capsys.readouterr().err
+    assert (tmp_path / "letters.txt").read_text() == "mine"
 
 
 def test_without_mkdocs_it_says_what_to_install(monkeypatch, capsys, tmp_path):

@@ -1,5 +1,7 @@
 """Each cell with the tag `snippet` runs alone; the runner that says so is strict."""
 
+import os
+
 import pytest
 
 from tests.alive import ends
@@ -44,7 +46,10 @@ def test_what_is_printed_is_kept():
         ("import sys; sys.exit(3)", "exit code 3"),
         ("import sys; sys.exit()", "ended before its last line"),
         ("import os; os._exit(0)", "ended before its last line"),
-        ("import os, signal; os.kill(os.getpid(), signal.SIGTERM)", "exit code -15"),
+        (
+            "import os, signal; os.kill(os.getpid(), signal.SIGTERM)",
+            f"exit code {15 if os.name == 'nt' else -15}",
+        ),
         ("%matplotlib inline", "SyntaxError"),
         ("input()", "EOFError"),
     ],
@@ -65,7 +70,8 @@ def test_a_bad_snippet_is_reported(source: str, complaint: str):
         "import torch\nx = torch.ones(1, requires_grad=True)\nx.exp().sum().backward()",
         "import os; assert os.environ['OMP_NUM_THREADS']",
         "from torch.utils.data import DataLoader\n"
-        "assert len(list(DataLoader(range(4), num_workers=1))) == 4",
+        "if __name__ == '__main__':\n"
+        "    assert len(list(DataLoader(range(4), num_workers=1))) == 4",
     ],
     ids=lambda text: text.splitlines()[0],
 )

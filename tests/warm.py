@@ -21,6 +21,7 @@ import threading
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.warm_server import LARGEST
@@ -230,5 +231,9 @@ def end(program: Program | subprocess.Popen) -> None:
     """End the program and, where there are process groups, what it started."""
     with contextlib.suppress(ProcessLookupError, AttributeError):
         os.killpg(program.pid, signal.SIGKILL)
+    if os.name == "nt":
+        with contextlib.suppress(psutil.Error):
+            for child in psutil.Process(program.pid).children(recursive=True):
+                child.kill()
     program.kill()
     program.wait()
