@@ -33,6 +33,9 @@ OF_A_WORKER = re.compile(
     r"((LOCAL_|GROUP_|ROLE_)?(RANK|WORLD_SIZE)|ROLE_NAME|MASTER_(ADDR|PORT)"
     r"|TORCHELASTIC_\w+)"
 )
+AGENT = re.compile(  # its own traceback, always the same
+    r"^Traceback \(most recent call last\):\n(?: .*\n)+\S*ChildFailedError: *\n", re.M
+)
 
 
 class CommandFailed(RuntimeError):
@@ -73,9 +76,13 @@ class Started:
             raise CommandFailed(f"ended with {code}: {name}\n{self._tail()}")
         return self.stdout
 
-    def _tail(self, lines: int = 40) -> str:
-        """The end of stderr, or of stdout where stderr is empty."""
-        written = self.stderr.strip() or self.stdout.strip() or "(it wrote nothing)"
+    def _tail(self, lines: int = 60) -> str:
+        """The end of stderr, or of stdout where stderr is empty.
+
+        Without the traceback of torchrun's agent: it would push out the workers' own.
+        """
+        said = AGENT.sub("", self.stderr).strip()
+        written = said or self.stdout.strip() or "(it wrote nothing)"
         return "\n".join(written.splitlines()[-lines:])
 
     def _text(self, name: str) -> str:

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,9 @@ from ch06_acceleration import cifar10_on_a_gpu as script
 from ch06_acceleration.cifar10_on_a_gpu import (
     Muon,
     Network,
+    Replayed,
     Settings,
+    Trainer,
     alternate_flip,
     answers,
     batches,
@@ -26,12 +29,12 @@ from ch06_acceleration.cifar10_on_a_gpu import (
     main,
     make_optimizers,
     orthogonalize,
+    rates,
     reset,
     share,
     shift_each,
     summary,
     timed,
-    train,
     whitening,
 )
 from tests.fake_cifar10 import easy, write_cifar10
@@ -85,7 +88,7 @@ def test_the_same_seed_gives_the_same_network(data):
     for _ in range(2):
         torch.manual_seed(3)
         model = Network(NARROW.widths)
-        train(model, model, data, NARROW)
+        Trainer(model, model, NARROW).train(data)
         weights.append(model.head.weight.detach().clone())
     assert_close(*weights)
 
@@ -101,18 +104,18 @@ def test_the_first_layer_stays_in_32_bits():
 
 
 def test_the_rates_are_in_proportion_to_the_channels():
-    def rates(channels: int) -> list[float]:
+    def rates_for(channels: int) -> list[float]:
         _, sgd = make_optimizers(Network((8, 8, channels)), Settings())
-        return [group["lr"] for group in sgd.param_groups]
+        return [group["initial_lr"] for group in sgd.param_groups]
 
-    assert rates(256) == [Settings.bias_lr, Settings.head_lr]
-    assert rates(64) == [Settings.bias_lr / 4, Settings.head_lr / 4]
+    assert rates_for(256) == [Settings.bias_lr, Settings.head_lr]
+    assert rates_for(64) == [Settings.bias_lr / 4, Settings.head_lr / 4]
 
 
 def test_it_learns_and_the_views_answer(data):
     torch.manual_seed(0)
     model = Network(NARROW.widths)
-    train(model, model, data, NARROW)
+    Trainer(model, model, NARROW).train(data)
     logits = answers(model, model, data[0])
     assert logits.shape == (200, 10)
     assert (logits.argmax(1) == data[1]).double().mean() > 0.5
@@ -171,16 +174,33 @@ def test_whitened_patches_are_uncorrelated_and_of_variance_1():
     assert (moments.diag()[-6:] - 1).abs().max() < 0.05  # the strong ones
 
 
+def test_a_second_run_of_a_trainer_is_like_the_first(data):
+    model = Network(NARROW.widths)
+    trainer = Trainer(model, model, replace(NARROW, epochs=4))
+    runs = []
+    for _ in range(2):
+        torch.manual_seed(0)
+        trainer.train(data)
+        runs.append({k: v.clone() for k, v in model.state_dict().items()})
+        assert not model.whiten.bias.requires_grad
+        assert all(
+            group["lr"] < group["initial_lr"] for group in rates(trainer.optimizers)
+        )
+    assert_close(*runs)
+
+
 def test_after_a_reset_nothing_is_left_of_the_run_before(data):
     model = Network(NARROW.widths)
-    train(model, model, data, replace(NARROW, epochs=4))
-    assert not model.whiten.bias.requires_grad
+    trainer = Trainer(model, model, NARROW)
+    trainer.train(data)
     torch.manual_seed(0)
-    reset(model, data[0])
+    trainer.reset(data[0])
     fresh = Network(NARROW.widths)
     torch.manual_seed(0)
     reset(fresh, data[0])
     assert_close(dict(model.state_dict()), dict(fresh.state_dict()))
+    kept = [v for o in trainer.optimizers for s in o.state.values() for v in s.values()]
+    assert kept and not any(value.any() for value in kept)
     frozen = [n for n, p in model.named_parameters() if not p.requires_grad]
     norms = [f"blocks.{i}.norm{j}.weight" for i in range(3) for j in (1, 2)]
     assert frozen == ["whiten.weight", *norms]
@@ -188,13 +208,48 @@ def test_after_a_reset_nothing_is_left_of_the_run_before(data):
 
 def test_gradients_reach_all_that_is_trained(data):
     model = Network(NARROW.widths)
-    reset(model, data[0])
-    script.learn(model, data[0][:20], data[1][:20], 0.2)
-    trained = [p for p in model.parameters() if p.requires_grad]
-    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in trained)
-    optimizers = make_optimizers(model, NARROW)
-    held = [id(p) for o in optimizers for g in o.param_groups for p in g["params"]]
-    assert sorted(held) == sorted(map(id, trained))
+    trainer = Trainer(model, model, NARROW)
+    trainer.reset(data[0])
+    trained = {n: p for n, p in model.named_parameters() if p.requires_grad}
+    held = [id(p) for g in rates(trainer.optimizers) for p in g["params"]]
+    assert sorted(held) == sorted(map(id, trained.values()))
+    before = {name: p.detach().clone() for name, p in trained.items()}
+    trainer.step(data[0][:20], data[1][:20])
+    assert not [name for name, p in trained.items() if torch.equal(p, before[name])]
+    assert all(p.grad is None for p in model.parameters())
+
+
+def test_a_replayed_call_gets_what_is_passed_where_it_was_recorded(monkeypatch):
+    class Graph:
+        def replay(self) -> None:
+            add(*self.inputs)
+
+    @contextmanager
+    def graph(recording: Graph):
+        state["recording"] = recording
+        yield
+        del state["recording"]
+
+    def add(x: torch.Tensor, y: torch.Tensor) -> None:
+        if "recording" in state:
+            state["recording"].inputs = (x, y)
+        else:
+            sums.append((x + y).item())
+
+    state, sums = {}, []
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", Graph)
+    monkeypatch.setattr(torch.cuda, "graph", graph)
+    replayed = Replayed(add)
+    for n in range(6):
+        replayed(torch.tensor(n), torch.tensor(10 * n))
+    assert sums == [0, 11, 22, 33, 44, 55]
+    assert replayed.inputs[0] == 5 and replayed.calls == 6
+
+
+def test_graphs_need_a_gpu(capsys):
+    with pytest.raises(SystemExit):
+        main(["--device", "cpu", "--graphs"])
+    assert "--graphs needs a CUDA device" in capsys.readouterr().err
 
 
 def test_orthogonalize_takes_many_at_once():
@@ -264,7 +319,8 @@ def test_what_is_timed_is_returned():
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_on_a_gpu_it_learns_too(root):
+@pytest.mark.parametrize("more", [[], ["--graphs"]], ids=["plain", "graphs"])
+def test_on_a_gpu_it_learns_too(root, more):
     narrow = ["--widths", "16", "16", "16", "--limit", "100", "--batch-size", "20"]
-    ((accuracy, seconds),) = main(["--data", str(root), *narrow])
+    ((accuracy, seconds),) = main(["--data", str(root), *narrow, *more])
     assert accuracy > 0.5 and seconds > 0

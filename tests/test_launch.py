@@ -155,3 +155,11 @@ def test_on_windows_the_processes_meet_in_a_file(monkeypatch):
     assert "--standalone" not in arguments and "--rdzv-backend=c10d" in arguments
     with started(arguments) as run:
         assert "2 x cpu, gloo" in run.wait(120)
+
+
+def test_a_worker_that_cannot_begin_says_why(tmp_path):
+    script = tmp_path / "begins.py"
+    script.write_text("import nothing_here\n", encoding="utf-8")
+    with pytest.raises(CommandFailed, match="No module named 'nothing_here'") as error:
+        torchrun(script, processes=2)
+    assert "torch/distributed/launcher" not in str(error.value)  # the agent's own
