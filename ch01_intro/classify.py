@@ -72,8 +72,9 @@ def open_photo(path: Path | str) -> Image.Image:
         ) from error
     except Image.UnidentifiedImageError as error:
         raise ValueError(f"{path} is not an image that Pillow can read") from error
-    except (OSError, SyntaxError, EOFError, ValueError) as error:
-        raise ValueError(f"{path} is cut off or damaged ({error})") from error
+    except Exception as error:  # damaged bytes can raise almost anything
+        reason = str(error) or type(error).__name__
+        raise ValueError(f"{path} is cut off or damaged ({reason})") from error
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

@@ -24,7 +24,7 @@ def save_checkpoint(state: dict[str, Any], path: Path | str) -> Path:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f"{path.name}.{os.getpid()}.part")
+    beside = path.with_name(f"{path.name}.part")  # a killed one is written over
     try:
         with beside.open("wb") as file:
             torch.save(state, file)

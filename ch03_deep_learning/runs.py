@@ -11,6 +11,7 @@ generators to what they were at the checkpoint.
 import copy
 import math
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +65,9 @@ class Run:
         else:
             self._began = self._generators()
         batches = iter(self.loader)
-        for _ in range(self.done):
-            next(batches)
+        used = sum(1 for _ in islice(batches, self.done))
+        if used < self.done:
+            raise ValueError(self._other(f"the loader gave {used} of {self.done}"))
         if now is not None:
             restore_random_states(now)
         yield from batches
@@ -148,7 +150,7 @@ class Run:
             return
         keep = ("epoch", "done", "total", "history", "best", "best_weights", "waited")
         state = {name: getattr(self, name) for name in (*keep, "stopped")}
-        state["batches"] = self._length()
+        state["batches"], state["kinds"] = self._length(), self._kinds()
         state["model"] = self.model.state_dict()
         state["parts"] = [part.state_dict() for part in self.parts]
         state["began"], state["now"] = self._began, self._generators()
@@ -168,6 +170,8 @@ class Run:
                     f"it counts {state['batches']} batches an epoch, the loader "
                     f"{self._length()}"
                 )
+            if state["kinds"] != self._kinds():
+                raise ValueError(f"it is one of {', '.join(state['kinds'])}")
             self.model.load_state_dict(state["model"])
             for part, saved in zip(self.parts, state["parts"], strict=True):
                 part.load_state_dict(saved)
@@ -176,11 +180,17 @@ class Run:
                 setattr(self, name, state[name])
             self.best_weights, self.stopped = state["best_weights"], state["stopped"]
         except (KeyError, ValueError, RuntimeError) as error:
-            raise ValueError(
-                f"{self.path} belongs to another run ({error}). Delete it to begin "
-                "anew, or give this run a file of its own."
-            ) from error
+            raise ValueError(self._other(str(error))) from error
         self._set_generators(now)
+
+    def _other(self, why: str) -> str:
+        return (
+            f"{self.path} belongs to another run ({why}). Delete it to begin anew, or "
+            "give this run a file of its own."
+        )
+
+    def _kinds(self) -> list[str]:
+        return [type(part).__name__ for part in self.parts]
 
     def _length(self) -> int | None:
         return len(self.loader) if hasattr(self.loader, "__len__") else None

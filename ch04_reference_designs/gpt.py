@@ -159,24 +159,26 @@ def generate(
     """(N, L) -> (N, L + count). With temperature 0 the likeliest, without chance.
 
     Where the context is full, its older half is forgotten. `generator` is a CPU's. The
-    model is left in the mode in which it came. Raises `ValueError` for an empty prompt,
-    a temperature below 0 or a `top_k` below 1.
+    model is left in the mode in which it came. Raises `ValueError` for an empty prompt
+    (unless `count` is 0), a temperature below 0 or a `top_k` below 1.
     """
     if temperature < 0 or (top_k is not None and top_k < 1):
         raise ValueError("temperature has to be 0 or more, and top_k 1 or more")
     was_training, most = model.training, model.config.context
     model.eval()
     start, past = max(0, codes.shape[1] - most), None
-    for _ in range(count):
-        if codes.shape[1] - start > most:
-            start, past = codes.shape[1] - max(1, most // 2), None
-        new = codes[:, start:] if past is None else codes[:, -1:]
-        logits, past = model.step(new, past)
-        if not cache:
-            past = None
-        chosen = choose(logits[:, -1], temperature, top_k, generator)  # (N, 1)
-        codes = torch.cat([codes, chosen], dim=1)
-    model.train(was_training)
+    try:
+        for _ in range(count):
+            if codes.shape[1] - start > most:
+                start, past = codes.shape[1] - max(1, most // 2), None
+            new = codes[:, start:] if past is None else codes[:, -1:]
+            logits, past = model.step(new, past)
+            if not cache:
+                past = None
+            chosen = choose(logits[:, -1], temperature, top_k, generator)  # (N, 1)
+            codes = torch.cat([codes, chosen], dim=1)
+    finally:
+        model.train(was_training)
     return codes
 
 

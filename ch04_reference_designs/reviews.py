@@ -56,8 +56,8 @@ class Reviews(Dataset[tuple[str, int]]):
         """`root`: the folder that holds `aclImdb`, `data_home()` by default.
 
         Prints its source unless told not to. Raises `AssetUnavailable` where one of the
-        four folders is missing or empty and others are not, `DamagedFile` where a file
-        is empty or not UTF-8, or the archive is not the right one.
+        two folders of this half is missing or empty, `DamagedFile` where a file is
+        empty or not UTF-8, or the archive is not the right one.
         """
         self.root = Path(data_home() if root is None else root).expanduser()
         self.train = train

@@ -26,10 +26,17 @@ def test_the_command_runs_each_recipe_and_prints_a_table(tmp_path, monkeypatch, 
 def test_the_one_for_a_gpu(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTORCH_BOOK_DATA", str(tmp_path))
     monkeypatch.setattr(benchmark, "BEST_EPOCHS", 1)
+    settings = {}
+
+    def trained(model, images, labels, **given):
+        settings.update(given)
+
+    monkeypatch.setattr(benchmark.train_network, "train", trained)
     write_cifar10(tmp_path, 20)
     (result,) = benchmark.main(["best", "--limit", "20"])
     assert result.name.startswith("best: 7269 k parameters, 1 epochs")
     assert 0 <= result.accuracy <= 1 and result.seconds > 0
+    assert settings == dict(epochs=1, batch_size=512, peak_lr=0.5, fast=False)
 
 
 def test_the_table_compares_with_the_first():

@@ -243,3 +243,13 @@ def test_a_classifier_is_copied_with_its_parts():
     assert isinstance(classifier, Classifier)
     batch = classifier.transform(Image.new("L", (50, 40), 128).convert("RGB"))
     assert batch.shape == (3, 32, 32) and batch.dtype == torch.float32
+
+
+def test_a_decoder_may_raise_anything(tmp_path, cat):
+    exif = Image.Exif()
+    exif[0x010E], exif[0x0112] = "hello", 6  # a description, and a turned camera
+    damaged = exif.tobytes().replace(b"\x01\x0e\x00\x02", b"\x01\x00\x00\x02")
+    assert damaged != exif.tobytes()  # now the text is the width: struct.error
+    cat.save(tmp_path / "cat.jpg", exif=damaged)
+    with pytest.raises(ValueError, match=r"cat\.jpg is cut off or damaged"):
+        open_photo(tmp_path / "cat.jpg")

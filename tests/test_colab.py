@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from ch01_intro import colab
+from ch08_ecosystem.reading import notebook_paths
 from tests.colab_cell import colab_cell
 from tests.notebooks import REPOSITORY, ROOT
 
@@ -108,8 +109,10 @@ def test_what_is_missing_is_what_the_notebook_imports(monkeypatch):
 
 def test_every_import_of_every_notebook_has_a_name_that_pip_knows():
     pins = colab.pins(ROOT)
-    names = colab.third_party(ROOT, ROOT / "ch07_deployment/05_model_servers.ipynb")
-    assert {"ray", "litserve"} <= {colab.package(name) for name in names}
+    without = {"colab", "triton", "torch-xla"}  # fetched; of torch; of Colab's TPUs
+    for path in notebook_paths():
+        names = {colab.package(name) for name in colab.third_party(ROOT, path)}
+        assert names - without <= pins.keys(), path.name
     assert pins["ray"].startswith("ray[") and "#" not in "".join(pins.values())
 
 

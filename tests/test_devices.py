@@ -1,10 +1,11 @@
+import os
 import random
 
 import numpy as np
 import pytest
 import torch
 
-from ch01_intro.devices import pick_device, seed_everything
+from ch01_intro.devices import fast_dtype, pick_device, seed_everything
 
 
 def draw() -> tuple[float, float, float]:
@@ -53,7 +54,7 @@ def test_the_variable_stands_in_for_the_argument(monkeypatch):
     [
         (None, "cuda", r"No cuda on this machine; it has: cpu"),
         ("cuda", "mps", r"No mps on this machine; it has: 1 x cuda, cpu"),
-        ("cuda", "cuda:3", r"No cuda:3"),
+        ("cuda", "cuda:1", r"No cuda:1"),
         (None, "gpu", r"'gpu' is not the name of a device"),
     ],
 )
@@ -74,6 +75,30 @@ def test_one_seed_for_python_numpy_and_torch():
 
 def test_it_returns_the_generator_that_it_seeded():
     assert seed_everything(3).initial_seed() == 3
+
+
+def test_deterministic_is_also_said_to_cublas_and_cudnn(monkeypatch):
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", "")  # so that it is restored
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
+    seed_everything(0, deterministic=False)
+    assert torch.backends.cudnn.benchmark
+    assert "CUBLAS_WORKSPACE_CONFIG" not in os.environ
+    seed_everything(0, deterministic=True)
+    assert not torch.backends.cudnn.benchmark
+    assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_the_fast_dtype_of_an_accelerator(monkeypatch, native):
+    monkeypatch.setattr(
+        torch.cuda,
+        "is_bf16_supported",
+        lambda including_emulation=True: native or including_emulation,
+    )
+    assert fast_dtype("cuda:0") is (torch.bfloat16 if native else torch.float16)
+    assert fast_dtype("mps") is fast_dtype("xpu") is torch.float16
+    assert fast_dtype("meta") is None
 
 
 def test_deterministic_algorithms_are_switched_on_and_off_again():

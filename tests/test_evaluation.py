@@ -19,6 +19,14 @@ def network() -> nn.Module:
     return nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Dropout(0.5), nn.Linear(8, 3))
 
 
+@pytest.mark.parametrize("amp", [None, torch.bfloat16])
+def test_the_model_computes_in_the_dtype_of_amp(amp):
+    seen, model = set(), network()
+    model[0].register_forward_hook(lambda module, args, output: seen.add(output.dtype))
+    evaluate(model, [(X, Y)], device="cpu", amp=amp)
+    assert seen == {amp or torch.float32}
+
+
 def test_evaluation_is_over_examples_and_leaves_the_mode():
     model = network()
     logits = model.eval()(X)

@@ -135,7 +135,9 @@ def test_bad_input(model, x, words):
 
 def test_bad_settings(model):
     with pytest.raises(ValueError, match="L > 0"):
-        generate(model, codes(1, 0), 3)
+        generate(model.train(), codes(1, 0), 3)
+    assert model.training
+    model.eval()
     for wrong in (dict(temperature=-1), dict(top_k=0)):
         with pytest.raises(ValueError, match="temperature has to be"):
             generate(model, codes(1, 2), 3, **wrong)

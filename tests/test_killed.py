@@ -71,5 +71,5 @@ def test_killed_again_and_again_it_ends_with_the_same_bits(tmp_path):
             load_checkpoint(path)  # whole, wherever it was killed
     ended.append(finish(path))
     assert set(ended) == {expected}
-    leftover = {p.name.removesuffix(".part") for p in tmp_path.iterdir()}
-    assert all(name.startswith(("whole.ckpt", "killed.ckpt")) for name in leftover)
+    left = {p.name for p in tmp_path.iterdir()}  # at most one half-written file
+    assert left <= {"whole.ckpt", "killed.ckpt", "killed.ckpt.part"}

@@ -1,5 +1,7 @@
 """Whole batches of images from memory: `ch03_deep_learning.loader`."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch.utils.data import DataLoader, TensorDataset
@@ -9,6 +11,7 @@ from ch03_deep_learning.augmentation import crop_and_flip, reflect
 from ch03_deep_learning.loader import BatchLoader
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
+ELSEWHERE = SimpleNamespace(device=torch.device("cuda"))  # a generator's
 
 
 def a_set(n=10, channels=3, height=6, width=8):
@@ -183,6 +186,7 @@ def test_the_representation_says_what_it_is():
         (dict(batch_size=0), ValueError, "batch_size=0"),
         (dict(batch_size=2.5), ValueError, "batch_size=2.5"),
         (dict(batch_size=11, drop_last=True), ValueError, "leaves no batch of 11"),
+        (dict(generator=ELSEWHERE), ValueError, "generator is on cuda: give one on"),
         (dict(mean=MEAN), ValueError, "go together"),
         (dict(mean=MEAN, std=(1, 1)), ValueError, "std has 2 numbers"),
         (dict(mean=MEAN, std=(1, 0, 1)), ValueError, "above 0"),

@@ -58,6 +58,8 @@ def test_confusion_matrix_refuses_what_does_not_fit():
         confusion_matrix(torch.tensor([-1]), torch.tensor([0]), 3)
     with pytest.raises(ValueError, match="whole-number type"):
         confusion_matrix(LABELS.float(), LABELS, 3)
+    with pytest.raises(ValueError, match=r"not \(3,\) and \(4,\)"):
+        confusion_matrix(LABELS[:3], LABELS, 3)
 
 
 def test_per_class_accuracy_is_the_diagonal_over_the_row():

@@ -45,6 +45,17 @@ def test_it_minimises_and_keeps_the_length():
     assert conv.weight.norm().item() == pytest.approx(8**0.5, rel=0.05)
 
 
+def test_a_step_gives_the_weights_their_length_back():
+    torch.manual_seed(0)
+    conv = nn.Conv2d(3, 8, 3, bias=False)
+    direction = nn.functional.normalize(conv.weight.detach().flatten(), dim=0)
+    with torch.no_grad():
+        conv.weight.mul_(5)
+    conv(torch.ones(1, 3, 3, 3)).sum().backward()
+    ConvMuon(conv.parameters(), lr=0.0).step()
+    torch.testing.assert_close(conv.weight.flatten(), 8**0.5 * direction)
+
+
 def test_its_state_survives_a_round_trip():
     torch.manual_seed(0)
     models = [nn.Conv2d(2, 4, 3), nn.Conv2d(2, 4, 3)]

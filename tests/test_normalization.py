@@ -58,6 +58,7 @@ def test_one_cube_a_layer():
     assert (first.get_title(), second.get_title()) == ("batch", "group")
     assert first.get_xlabel() == "C = 4" and first.get_zlabel() == "H·W = 4"
     assert plt.gcf().get_facecolor() == (1, 1, 1, 1)
+    assert len(first.collections) == len(second.collections) == 2 * 4 * 4  # its cells
 
 
 def test_masks_of_other_dimensions_are_refused():

@@ -168,7 +168,8 @@ def test_the_stand_in(capsys, monkeypatch):
 
 def test_invented_reviews_stay_the_same():
     texts, labels = invent_reviews(10, seed=3)
-    assert (texts, labels) == invent_reviews(10, seed=3)
+    digest = hashlib.sha256("\n".join(texts).encode()).hexdigest()
+    assert digest.startswith("9cb20530a4a11225")  # on any machine, in any Python
     assert labels == [0] * 5 + [1] * 5 and texts != invent_reviews(10, seed=4)[0]
     with pytest.raises(ValueError, match="at least 2"):
         invent_reviews(1)

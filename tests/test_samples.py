@@ -65,6 +65,12 @@ def test_one_panel_each_and_the_law_in_it():
     expected = Poisson(3.0).log_prob(values).exp()
     drawn = torch.as_tensor(poisson.lines[0].get_ydata())
     torch.testing.assert_close(drawn, expected)
+    _, shares = frequencies(samples["poisson"][0])
+    assert [bar.get_height() for bar in poisson.patches] == shares.tolist()
+    edges, density = densities(samples["uniform"][0])
+    (stairs,) = uniform.patches
+    assert stairs.get_data().values.tolist() == density.tolist()
+    assert stairs.get_data().edges.tolist() == edges.tolist()
 
 
 def test_panels_without_a_sample_stay_empty():

@@ -17,7 +17,6 @@ from torch.utils.data import (
     TensorDataset,
 )
 
-from ch03_deep_learning.evaluation import evaluate
 from ch03_deep_learning.runs import Run
 from ch03_deep_learning.training import fit
 
@@ -191,21 +190,19 @@ def test_schedulers_step_with_the_optimizer_or_once_an_epoch():
 
 def test_a_plateau_lowers_the_learning_rate():
     model = network()
-    optimizer = sgd(model, lr=0.0)
-    optimizer.param_groups[0]["lr"] = 1e-12  # nothing gets better
-    scheduler = ReduceLROnPlateau(optimizer, factor=0.1, patience=1)
-    quick(
+    optimizer = sgd(model)
+    rows = quick(
         model,
-        DataLoader(blobs(), 16),
+        DataLoader(blobs(), 96),
         optimizer=optimizer,
-        scheduler=scheduler,
+        scheduler=ReduceLROnPlateau(optimizer, mode="max", factor=0.1, patience=0),
         validation=DataLoader(blobs(), 96),
-        monitor="val_accuracy",
-        epochs=1,
+        metrics={"score": lambda outputs, targets: 0.5},  # nothing gets better
+        monitor="val_score",
+        epochs=3,
     )
-    assert scheduler.best == pytest.approx(
-        evaluate(model, DataLoader(blobs(), 96), device="cpu")["accuracy"]
-    )
+    assert [row["lr"] for row in rows] == pytest.approx([0.1, 0.1, 0.01])
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(0.001)
 
 
 def test_several_optimizers_share_the_parameters():
@@ -500,7 +497,24 @@ def test_a_checkpoint_of_another_run_is_refused_and_kept(tmp_path):
     short = DataLoader(blobs(32), 16, generator=torch.Generator())
     with pytest.raises(ValueError, match="counts 6 batches an epoch, the loader 2"):
         quick(model, short, optimizer=sgd(model), epochs=2, checkpoint=path)
+    adam = torch.optim.Adam(model.parameters())
+    with pytest.raises(ValueError, match="it is one of SGD, GradScaler"):
+        quick(model, loader(True), optimizer=adam, epochs=2, checkpoint=path)
     assert path.read_bytes() == before
+
+
+def test_a_stream_that_has_become_shorter_is_another_run(tmp_path):
+    def stream(count: int, *, breaks: bool = False):
+        yield from [blobs().tensors] * count
+        if breaks:
+            raise Interrupted
+
+    model = network()
+    settings = dict(epochs=1, checkpoint=tmp_path / "run.ckpt", checkpoint_every=1)
+    with pytest.raises(Interrupted):
+        quick(model, stream(3, breaks=True), optimizer=sgd(model), **settings)
+    with pytest.raises(ValueError, match=r"another run \(the loader gave 1 of 3"):
+        quick(model, stream(1), optimizer=sgd(model), **settings)
 
 
 def test_a_damaged_checkpoint_is_named(tmp_path):
