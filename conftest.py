@@ -20,6 +20,13 @@ if find_spec("nbval"):
 else:
     about_notebooks = ("execute", "nbval", "tools", "warm")
     collect_ignore = [f"tests/test_{name}.py" for name in about_notebooks]
+if find_spec("hypothesis"):
+    from hypothesis import HealthCheck, settings
+
+    # The same examples in each run; what is slow may be the machine.
+    patient = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+    settings.register_profile("book", derandomize=True, **patient)
+    settings.load_profile("book")
 
 
 @pytest.hookimpl(trylast=True)

@@ -15,7 +15,7 @@ from flask.typing import ResponseReturnValue
 from PIL import Image, UnidentifiedImageError
 
 from ch01_intro.classify import Classifier, classify, small_classifier
-from ch07_deployment.served_model import OWN
+from ch07_deployment.served_model import OWN, port_number
 
 MAX_BYTES = 10 * 1024 * 1024
 
@@ -55,7 +55,7 @@ def create_app(classifier: Classifier | None = None) -> Flask:
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument("--port", type=port_number, default=8000)
     parser.add_argument("--model", choices=[*OWN], default="small")
     args = parser.parse_args(argv)
     classifier = small_classifier(six_views=OWN[args.model])

@@ -15,7 +15,7 @@ from fastapi import HTTPException, Request
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from ch07_deployment.served_model import OWN, served_model
+from ch07_deployment.served_model import OWN, port_number, served_model
 
 MAX_BYTES = 10 * 1024 * 1024  # LitServe's documentation says "10MB", which fails
 
@@ -82,7 +82,7 @@ def create_server(
 
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument("--port", type=port_number, default=8000)
     parser.add_argument("--max-batch-size", type=int, default=16)
     parser.add_argument("--batch-timeout", type=float, default=0.005, help="seconds")
     parser.add_argument("--model", choices=[*OWN], default="small")

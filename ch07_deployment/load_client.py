@@ -79,7 +79,12 @@ async def answer(reader: asyncio.StreamReader) -> tuple[int, bytes, bool]:
         protocol, status = lines[0].split()[:2]
         fields = dict(line.split(": ", 1) for line in lines[1:] if ": " in line)
         body = await reader.readexactly(int(fields["content-length"]))
-    except (asyncio.IncompleteReadError, KeyError, ValueError) as error:
+    except (
+        asyncio.IncompleteReadError,
+        asyncio.LimitOverrunError,  # a header without end
+        KeyError,
+        ValueError,
+    ) as error:
         raise ConnectionError(f"no whole answer: {error!r}") from error
     keep = protocol == "http/1.1" and fields.get("connection") != "close"
     return int(status), body, keep

@@ -3,13 +3,13 @@
 Can be copied together with chapter 6's launch.py.
 """
 
+import http.client
 import os
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -115,7 +115,7 @@ def answers(url: str, *, seconds: float = 1) -> bool:
     try:
         with opener.open(url, timeout=seconds) as response:
             return response.status < 400
-    except (OSError, urllib.error.URLError):
+    except (OSError, http.client.HTTPException):
         return False
 
 

@@ -28,7 +28,7 @@ from torch import Tensor
 from ch01_intro.network import CLASSES, small_network
 from ch06_acceleration.tuning import check_resources, ray_session
 from ch07_deployment.decoding import BadImage, decode
-from ch07_deployment.served_model import FromBytes, central_square
+from ch07_deployment.served_model import FromBytes, central_square, port_number
 
 MAX_BATCH, BATCH_WAIT = 16, 0.005  # images, seconds
 TRIES = 5  # replicas that are asked, where one after the other dies
@@ -167,7 +167,7 @@ def check_fits(
 
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument("--port", type=port_number, default=8000)
     parser.add_argument("--replicas", type=int, nargs=2, default=(1, 2),
                         metavar=("LEAST", "MOST"))  # fmt: skip
     parser.add_argument("--target", type=float, default=4, help="requests for each")

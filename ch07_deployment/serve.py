@@ -10,6 +10,7 @@ finish what it accepted; then it ends with 0.
 """
 
 import argparse
+import math
 import signal
 import sys
 import warnings
@@ -19,7 +20,7 @@ import uvicorn
 from PIL import Image
 
 from ch01_intro.assets import AssetUnavailable
-from ch07_deployment.served_model import ServedModel, served_model
+from ch07_deployment.served_model import ServedModel, port_number, served_model
 from ch07_deployment.service import Limits, create_app
 
 
@@ -38,7 +39,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     default = Limits()
     parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0: all interfaces")
-    parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument("--port", type=port_number, default=8000)
     parser.add_argument(
         "--model", default="small", help="or six-views, or one of torchvision"
     )
@@ -60,7 +61,7 @@ def main(argv: list[str] | None = None) -> int:
     numbers = [getattr(args, name) for name in sizes]
     if min(numbers) < 1 or (args.threads is not None and args.threads < 1):
         parser.error("sizes and numbers of threads begin at 1")
-    if args.max_wait_ms < 0 or args.timeout <= 0:
+    if not (0 <= args.max_wait_ms < math.inf and 0 < args.timeout < math.inf):
         parser.error("--max-wait-ms begins at 0, and --timeout above it")
     try:
         served = served_model(args.model)

@@ -1,5 +1,6 @@
 """A classifier as a server wants it: cheap to prepare for, one call for a batch."""
 
+import argparse
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -129,3 +130,10 @@ def _without_ends(photo: Image.Image) -> Image.Image:
         return photo
     left, top = (width - new_width) // 2, (height - new_height) // 2
     return photo.crop((left, top, left + new_width, top + new_height))
+
+
+def port_number(text: str) -> int:
+    """For argparse: a port, 0 for any that is free."""
+    if not text.isdecimal() or int(text) > 65_535:
+        raise argparse.ArgumentTypeError("ports begin at 0 and end at 65535")
+    return int(text)

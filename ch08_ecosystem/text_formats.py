@@ -88,10 +88,10 @@ def read_squad(path: Path | str) -> Iterator[Question]:
             answers = [one["text"] for one in qa["answers"]]
             starts = [one["answer_start"] for one in qa["answers"]]
             for text, start in zip(answers, starts, strict=True):
-                if not context.startswith(text, start):
+                if start < 0 or not context.startswith(text, start):
                     raise ValueError(f"{path}: {text!r} does not stand at {start}")
             yield Question(context, qa["question"], answers or [""], starts or [-1])
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
+    except (AttributeError, KeyError, TypeError, json.JSONDecodeError) as error:
         raise ValueError(f"{path} is not in SQuAD's format: {error!r}") from error
 
 

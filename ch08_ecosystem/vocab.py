@@ -104,8 +104,14 @@ class Vocab:
     def load(cls, path: Path | str) -> "Vocab":
         """Raises `ValueError` for a file that `save` did not write."""
         try:
-            return cls(**json.loads(Path(path).read_text(encoding="utf-8")))
-        except (TypeError, UnicodeDecodeError, json.JSONDecodeError) as error:
+            content = json.loads(Path(path).read_text(encoding="utf-8"))
+            tokens, default = content["tokens"], content["default_index"]
+            if not (isinstance(tokens, list) and all(type(t) is str for t in tokens)):
+                raise TypeError("tokens is no list of strings")
+            if not (default is None or type(default) is int):
+                raise TypeError("default_index is no whole number")
+            return cls(tokens, default)
+        except (KeyError, TypeError, UnicodeDecodeError, ValueError) as error:
             raise ValueError(f"{path} is no vocabulary: {error}") from error
 
 

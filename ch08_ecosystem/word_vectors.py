@@ -10,8 +10,9 @@ A line holds a word and its numbers, a blank between. This file can be copied al
 import gzip
 import math
 import re
+import zlib
 from array import array
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -56,13 +57,13 @@ class WordVectors:
 
         `only`: keep these words, which saves memory and most of the time. `limit`: read
         so many at most; files have frequent words first. Raises `ValueError` that names
-        the line which is damaged, `FileNotFoundError`.
+        the line or the archive which is damaged, `FileNotFoundError`.
         """
         path = Path(path)
         only = None if only is None else frozenset(only)
         tokens, numbers, dim = [], array("f"), 0
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            for number, raw in enumerate(file, start=1):
+            for number, raw in enumerate(_lines(file, path), start=1):
                 fields = raw.rstrip(b" \r\n").split(b" ")
                 if number == 1 and len(fields) == 2 and all(map(bytes.isdigit, fields)):
                     dim = int(fields[1])  # the header of fastText and word2vec
@@ -182,6 +183,13 @@ def character_ngrams(word: str, sizes: Iterable[int] = (2, 3, 4)) -> list[str]:
         for n in sizes
         for start in range(len(signs) - n + 1)
     ]
+
+
+def _lines(file: Iterable[bytes], path: Path) -> Iterator[bytes]:
+    try:
+        yield from file
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
 
 
 def _word(fields: Sequence[bytes], dim: int) -> str:

@@ -13,7 +13,7 @@ from nbformat import NotebookNode
 from tests import gpu
 from tests.colab_cell import colab_cell
 from tests.imports import forbidden, imported, magically_imported
-from tests.links import CODE, broken_links
+from tests.links import broken_links
 from tests.notebooks import BADGE, COLAB, METADATA, ROOT, TAGS, Cell, code_cells
 
 Rule = Callable[[NotebookNode, str], list[str]]
@@ -22,14 +22,20 @@ LINES, COLUMNS = 20, 88
 IGNORED_SHARE = 0.2
 AGAIN = "execute the notebook again (python -m tests.execute)"
 ABSOLUTE_PATH = re.compile(
-    r"(?:(?<![\w.~:/<-])|file://)/(?:home|root|work|tmp|Users|private|content|mnt)\b"
-    r"|\b[A-Za-z]:\\{1,2}(?:Users|Windows|Program|Temp)",
+    r"(?:(?<![\w.~:/<-])|file://)/(?:home|root|work|tmp|Users|private|content|mnt"
+    r"|var/folders)\b|(?<![\w.~:/<-])/(?:[\w.+-]+/)+(?:site|dist)-packages\b"
+    r"|\b[A-Za-z]:(?:\\{1,2}|/)(?:Users|Windows|Program|Temp)",
 )
 ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]{6,}|\b0x(?:7f|5[56])[0-9a-f]{10}\b")
 ORDERED = re.compile(r"OrderedDict\([\[{]")
-SHELL = re.compile(r"(?m)^\s*!|=\s*!\w|^\s*%+(?:pip|conda|uv|sx|system|bash|sh)\b")
+SHELL = re.compile(
+    r"(?m)^\s*!|^\s*[\w, ]+=\s*!\S|get_ipython\(\)\.(?:system|getoutput|run_)"
+    r"|^\s*(?:[\w, ]+=\s*)?%+(?:pip|conda|mamba|micromamba|uv|sx|system|bash|sh|cmd"
+    r"|script|ruby|perl)\b|\bos\.(?:system|popen)\("
+)
 NBVAL_COMMENT = re.compile(r"(?m)^\s*#+\s*(?:NBVAL_|PYTEST_VALIDATE_)\w+")
 HEADING = re.compile(r"(?m)^(#+) +\S")
+FENCED = re.compile(r"(?ms)^ *(```|~~~).*?^ *\1")
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
@@ -165,7 +171,7 @@ def links_true(notebook: NotebookNode, name: str) -> list[str]:
 def headings_nested(notebook: NotebookNode, name: str) -> list[str]:
     problems, level = [], 0
     for n, cell in _numbered(notebook, "markdown"):
-        for marks in HEADING.findall(CODE.sub("", cell.source)):
+        for marks in HEADING.findall(FENCED.sub("", cell.source)):
             if len(marks) == 1 and level:
                 problems.append(f"{_where(name, n)}: a second title; use '##'")
             elif len(marks) > level + 1 and level:
@@ -330,4 +336,5 @@ def _asserts(cell: Cell) -> bool:
 
 def _draws(cell: Cell) -> bool:
     kinds = [kind for output in cell.outputs for kind in output.get("data", {})]
-    return "image/png" in kinds or re.search(r"\bplt\.", cell.source) is not None
+    shows = any(ast.unparse(node) == "plt.show()" for node in ast.walk(cell.tree))
+    return "image/png" in kinds or shows

@@ -17,8 +17,9 @@ def imported(tree: ast.Module) -> Iterator[str]:
 
 
 def magically_imported(source: str) -> list[str]:
-    """The modules behind the `%load_ext` lines of a cell."""
-    return re.findall(r"(?m)^\s*%load_ext\s+([\w.]+)", source)
+    """The modules behind `%load_ext` and after a magic like `%time import`."""
+    lines = r"(?m)^\s*%+(?:(?:re)?load_ext|\w+.*?\b(?:from|import))\s+([\w.]+)"
+    return re.findall(lines, source)
 
 
 def forbidden(modules: Iterator[str] | list[str], chapter: str) -> list[str]:

@@ -6,13 +6,17 @@ from urllib.parse import unquote
 
 from tests.notebooks import COLAB, REPOSITORY, ROOT
 
-LINK = re.compile(r"\]\(\s*<?([^)\s>]+)[^)]*\)")
+LINK = re.compile(
+    r"\]\(\s*<?([^)\s>]+)[^)]*\)"  # [x](here), [x]: here, href="here"
+    r"|^\[[^\]\n]+\]:\s*<?([^\s>]+)|\b(?:href|src)=[\"']([^\"']+)",
+    re.MULTILINE,
+)
 CODE = re.compile(r"```.*?```|~~~.*?~~~|`[^`\n]+`", re.DOTALL)
 
 
 def links(markdown: str) -> list[str]:
-    """What stands in the round brackets of links and pictures, code left out."""
-    return LINK.findall(CODE.sub("", markdown))
+    """Where links and pictures of all three kinds lead, code left out."""
+    return ["".join(found) for found in LINK.findall(CODE.sub("", markdown))]
 
 
 def broken_links(markdown: str, folder: Path) -> list[str]:

@@ -78,6 +78,16 @@ DAMAGES: dict[str, tuple[Rule, int | None, Damage]] = {
         5,
         added("data_home()", result("C:" + "\\Users\\reader\\data")),
     ),
+    "a path on Windows, written as elsewhere": (
+        hygiene.no_absolute_paths,
+        5,
+        added("data_home()", result("C:/" + "Users/reader/data")),
+    ),
+    "a path of installed packages": (
+        hygiene.no_absolute_paths,
+        5,
+        added("torch.__file__", result("/" + "opt/conda/lib/site-packages/torch")),
+    ),
     "an address": (
         hygiene.no_addresses,
         5,
@@ -106,6 +116,8 @@ DAMAGES: dict[str, tuple[Rule, int | None, Damage]] = {
     "last cell no snippet": (hygiene.last_cell_to_copy, 6, changed(6, metadata={})),
     "last cell silent": (hygiene.last_cell_to_copy, 6, changed(6, outputs=[])),
     "a dead link": (hygiene.links_true, 5, noted("See [there](nowhere.py).")),
+    "a dead link below": (hygiene.links_true, 5, noted("[there]\n\n[there]: no.py")),
+    "a dead link in HTML": (hygiene.links_true, 5, noted('<a href="no.py">there</a>')),
     "a link out of the tree": (hygiene.links_true, 5, noted("[there](../../x)")),
     "a foreign badge": (
         hygiene.links_true,
@@ -113,6 +125,7 @@ DAMAGES: dict[str, tuple[Rule, int | None, Damage]] = {
         noted(f"[there]({COLAB.replace('reference', 'other')}/blob/main/x)"),
     ),
     "a second title": (hygiene.headings_nested, 5, noted("# Another title")),
+    "a second title, of code": (hygiene.headings_nested, 5, noted("# `torch`")),
     "a skipped heading": (hygiene.headings_nested, 5, noted("#### Deep")),
     "an unknown tag": (hygiene.tags_known, 5, added("1", tags=("nbval-skip",))),
     "a comment to nbval": (hygiene.tags_known, 5, added("# NBVAL_IGNORE_OUTPUT\n1")),
@@ -135,6 +148,8 @@ DAMAGES: dict[str, tuple[Rule, int | None, Damage]] = {
     "pip": (hygiene.no_shell, 5, added("%pip install torch")),
     "a shell": (hygiene.no_shell, 5, added("!ls")),
     "a shell's answer": (hygiene.no_shell, 5, added("files = !ls")),
+    "a shell's answer by magic": (hygiene.no_shell, 5, added("files = %sx ls")),
+    "a shell of Python's": (hygiene.no_shell, 5, added("os.system('ls')")),
     "tagged gpu, no question": (
         hygiene.gpu_cells_gated,
         5,
@@ -160,6 +175,11 @@ DAMAGES: dict[str, tuple[Rule, int | None, Damage]] = {
         5,
         added("time.time()", tags=IGNORED),
     ),
+    "ignored, a picture only in a comment": (
+        hygiene.ignored_cells_hold,
+        5,
+        added("time.time()  # not plt.show()", tags=IGNORED),
+    ),
     "a later chapter": (
         hygiene.imports_one_way,
         5,
@@ -169,6 +189,11 @@ DAMAGES: dict[str, tuple[Rule, int | None, Damage]] = {
         hygiene.imports_one_way,
         5,
         added("%load_ext ch02_tensors.reference"),
+    ),
+    "a later chapter, timed": (
+        hygiene.imports_one_way,
+        5,
+        added("%time from ch02_tensors import reference"),
     ),
     "the tests": (hygiene.imports_one_way, 5, added("import tests.notebooks")),
 }

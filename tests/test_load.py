@@ -66,7 +66,8 @@ def test_answers_are_read_to_their_end():
 @pytest.mark.parametrize(
     "broken",
     [b"", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\n\r\n", b"nonsense\r\n\r\n",
-     b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n1"],
+     b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n1",
+     b"HTTP/1.1 200 OK" + b" " * 2**18],
 )  # fmt: skip
 def test_half_an_answer_is_an_error(broken):
     with pytest.raises(ConnectionError, match="no whole answer"):

@@ -1,6 +1,8 @@
 """Servers in processes of their own: they come up, they go, their children too."""
 
 import os
+import socket
+import threading
 import time
 
 import psutil
@@ -45,6 +47,20 @@ child.stdout.readline()
 import http.server
 http.server.test(http.server.SimpleHTTPRequestHandler, port={port}, bind="127.0.0.1")
 """
+
+
+def test_what_is_no_http_gives_no_answer():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def speak() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.sendall(b"220 another protocol\n")
+
+        speaker = threading.Thread(target=speak)
+        speaker.start()
+        assert not answers(f"http://127.0.0.1:{server.getsockname()[1]}/")
+        speaker.join()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM")

@@ -362,7 +362,11 @@ def test_bad_arguments_end_with_one_line(capsys):
         ["--threads", "-1"],
         ["--threads", "0"],
         ["--max-wait-ms", "-1"],
+        ["--max-wait-ms", "nan"],
         ["--timeout", "0"],
+        ["--timeout", "inf"],
+        ["--port", "-1"],
+        ["--port", "99999"],
     ],
 )
 def test_numbers_that_can_not_be(arguments, capsys):

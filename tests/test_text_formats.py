@@ -57,7 +57,10 @@ def test_squad(written):
     assert list(read_squad(written(squad([])))) == [("Ann ran.", "Who?", [""], [-1])]
     with pytest.raises(ValueError, match="does not stand at 3"):
         list(read_squad(written(squad([{"text": "ran", "answer_start": 3}]))))
-    for bad in ("{}", "[]", "no json", squad([{"text": "ran"}])):
+    with pytest.raises(ValueError, match="stand at -4"):
+        list(read_squad(written(squad([{"text": "ran", "answer_start": -4}]))))
+    number = squad([{"text": "ran", "answer_start": 4}]).replace('"Ann ran."', "5")
+    for bad in ("{}", "[]", "no json", squad([{"text": "ran"}]), number):
         with pytest.raises(ValueError, match="SQuAD's format"):
             list(read_squad(written(bad)))
 

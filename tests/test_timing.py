@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from ch05_customizing import timing
 from ch05_customizing.timing import can_compile, compare, seconds_of_each
 
 
@@ -17,18 +18,22 @@ def test_the_longer_call_takes_longer():
     assert seconds["long"] >= 0.02
 
 
-def test_short_calls_are_repeated_and_take_turns():
-    order = []
-    seconds_of_each(
-        {"a": lambda: order.append("a"), "b": lambda: order.append("b")},
+def test_short_calls_are_repeated_and_take_turns(monkeypatch):
+    now, order = [0.0], []
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: now[0])
+
+    def call(name: str, seconds: float) -> None:
+        order.append(name)
+        now[0] += seconds
+
+    found = seconds_of_each(
+        {"a": lambda: call("a", 0.25), "b": lambda: call("b", 2.0)},
         rounds=3,
         warm_up=1,
-        at_least=1e-5,
+        at_least=1.0,
     )
-    turns = "".join(order).replace("aa", "a").replace("bb", "b")
-    while "aa" in turns or "bb" in turns:
-        turns = turns.replace("aa", "a").replace("bb", "b")
-    assert turns == "ab" * 4  # the warm-up and three rounds
+    assert found == {"a": 0.25, "b": 2.0}
+    assert "".join(order) == "ab" + 3 * "aaaab"  # the warm-up and three rounds
 
 
 def test_the_table_gives_ratios_to_the_first(capsys):
@@ -52,6 +57,16 @@ def test_nothing_to_measure_is_an_error():
 def test_no_compiler_is_noticed(monkeypatch):
     monkeypatch.setenv("PATH", "")
     assert not can_compile()
+
+
+def test_a_compiler_is_noticed(monkeypatch):
+    monkeypatch.setattr(timing.shutil, "which", lambda name: name in {"g++", "cl"})
+    for platform in ("linux", "win32"):
+        monkeypatch.setattr(timing.sys, "platform", platform)
+        assert can_compile() is True
+    monkeypatch.setattr(timing.shutil, "which", lambda name: name == "cl")
+    monkeypatch.setattr(timing.sys, "platform", "linux")
+    assert can_compile() is False
 
 
 def test_the_compiler_does_not_remark_that_there_is_no_gpu():

@@ -33,6 +33,9 @@ def test_order_is_by_frequency_then_alphabet():
     assert last.get_itos() == ["a", "b", "x"]
     rare = build_vocab_from_iterator([["b", "c", "a"], ["c"]], min_freq=2)
     assert rare.get_itos() == ["c"]
+    lists = [["b", "c", "a", "<unk>"], ["c", "<unk>"], ["c", "a"]]
+    few = build_vocab_from_iterator(lists, specials=["<unk>"], max_tokens=3)
+    assert few.get_itos() == ["<unk>", "c", "a"]
 
 
 @given(WORDS, st.integers(2, 9), st.integers(1, 3))
@@ -52,8 +55,9 @@ def test_tokens_can_be_added():
     found.append_token("d")
     assert found.get_stoi() == {"a": 0, "b": 1, "c": 2, "d": 3}
     for token, index in (("a", 0), ("e", 5), ("e", -1)):
-        with pytest.raises(ValueError):
+        with pytest.raises(ValueError, match="is there, or"):
             found.insert_token(token, index)
+        assert found.get_itos() == ["a", "b", "c", "d"]
 
 
 def test_saved_and_loaded(tmp_path):
@@ -62,7 +66,22 @@ def test_saved_and_loaded(tmp_path):
     found.save(tmp_path / "vocab.json")
     again = Vocab.load(tmp_path / "vocab.json")
     assert again(["b", "é", "new"]) == found(["b", "é", "new"])
-    (tmp_path / "vocab.json").write_text('{"words": []}', encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"words": []}',
+        "[1, 2]",
+        '{"tokens": "abc", "default_index": null}',
+        '{"tokens": [1, 2], "default_index": null}',
+        '{"tokens": ["a"], "default_index": "x"}',
+        '{"tokens": ["a", "a"], "default_index": null}',
+        '{"tokens": ["a"',
+    ],
+)
+def test_another_file_is_no_vocabulary(tmp_path, content):
+    (tmp_path / "vocab.json").write_text(content, encoding="utf-8")
     with pytest.raises(ValueError, match="no vocabulary"):
         Vocab.load(tmp_path / "vocab.json")
 

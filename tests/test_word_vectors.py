@@ -71,6 +71,19 @@ def test_written_and_read_again(written, tmp_path):
         again = WordVectors.read(tmp_path / "again.txt")
         assert again.tokens == found.tokens
         torch.testing.assert_close(again.vectors, found.vectors)
+    few = WordVectors(["king", "queen"], torch.eye(2, 3))
+    few.write(tmp_path / "few.vec", header=True)
+    text = (tmp_path / "few.vec").read_text(encoding="utf-8")
+    assert text == "2 3\nking 1 0 0\nqueen 0 1 0\n"
+
+
+def test_a_cut_off_archive_is_named(tmp_path):
+    path = tmp_path / "glove.txt.gz"
+    whole = gzip.compress(GLOVE.encode() * 50)
+    for damaged in (whole[:-20], b"not gzip", whole[:30] + b"zzzz" + whole[34:]):
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"glove\.txt\.gz is damaged"):
+            WordVectors.read(path)
 
 
 def test_many_words_and_lower_case(written):
