@@ -181,8 +181,9 @@ def whitening(images: Tensor, size: int = 2) -> Tensor:
     divided by its standard deviation; then the same with the other sign.
     """
     patches = images.unfold(2, size, 1).unfold(3, size, 1)  # (N, 3, 31, 31, 2, 2)
-    patches = patches.permute(0, 2, 3, 1, 4, 5).flatten(3).flatten(0, 2)  # (..., 12)
-    covariance = (patches.mT @ patches / len(patches)).double()  # (12, 12)
+    patches = patches.permute(0, 2, 3, 1, 4, 5).flatten(3).flatten(1, 2)  # (N, 961, 12)
+    each = patches.mT @ patches / patches.shape[1]  # (N, 12, 12), short sums: exact
+    covariance = each.double().mean(0)  # (12, 12)
     variance, vectors = torch.linalg.eigh(covariance)  # (12,), (12, 12) in columns
     filters = (vectors / (variance + 5e-4).sqrt()).mT.view(-1, 3, size, size)
     return torch.cat([filters, -filters]).float()
