@@ -127,7 +127,8 @@ def test_who_is_cancelled_leaves_the_queue():
             gone = asyncio.ensure_future(batched(item(1)))
             await asyncio.sleep(0)
             gone.cancel()
-            await asyncio.sleep(0)
+            with pytest.raises(asyncio.CancelledError):
+                await gone
             assert len(batched) == 0
             running.cancel()  # while it runs: its result is thrown away
             last = asyncio.ensure_future(batched(item(2)))

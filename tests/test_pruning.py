@@ -55,6 +55,9 @@ def test_a_dead_output_with_something_to_say_is_an_error():
         first.bias[0] = 1
     with pytest.raises(ValueError, match="bias above 0"):
         cut(first, second)
+    with torch.no_grad():
+        first.bias[0] = 0  # ReLU makes nothing of it
+    assert cut(first, second)[0].out_features == 1
     with pytest.raises(ValueError, match="do not fit"):
         cut(nn.Linear(3, 2), nn.Linear(3, 1))
 

@@ -6,12 +6,14 @@ from itertools import pairwise
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 from torch.testing import assert_close
 
 from ch01_intro.network import normalize
 from ch03_deep_learning.benchmark import shrink
 from ch03_deep_learning.lenet import LeNet5
 from ch03_deep_learning.recipe import accuracy_of
+from ch06_acceleration import rungs
 from ch06_acceleration.rungs import (
     Rung,
     ShortNet,
@@ -51,6 +53,19 @@ def test_every_rung_trains(rung):
     seen = shrink(images) if rung.small else images
     assert 0 <= accuracy_of(model, seen, labels) <= 1
     assert isinstance(model, ShortNet if rung.small else LeNet5)
+
+
+@pytest.mark.parametrize("rung", RUNGS, ids=lambda rung: rung.name)
+def test_what_a_rung_says_is_done(rung, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        rungs, "prepare", lambda model, images: seen.append(len(images))
+    )
+    model = train(replace(rung, epochs=1), *easy(20), CPU)
+    assert seen == ([20] if rung.prepared else [])
+    convs = [m.weight for m in model.modules() if isinstance(m, nn.Conv2d)]
+    last = [w.is_contiguous(memory_format=torch.channels_last) for w in convs]
+    assert set(last) == {rung.channels_last}
 
 
 def test_the_last_rung_learns_an_easy_set():
@@ -127,6 +142,8 @@ def test_the_first_layer_whitens_and_rests():
     x = torch.rand(2, 24, 8, 8)
     assert_close(model.convs[0](x)[:, :24], x)  # the identity
     F.cross_entropy(model(normalize(images.float() / 255)), torch.zeros(60).long())
+    spread = model.fc.weight.std().item() * model.fc.in_features
+    assert spread == pytest.approx(1, rel=0.2)
     rests = [n for n, p in model.named_parameters() if not p.requires_grad]
     assert rests == ["whiten.weight", "whiten.bias"]
 
