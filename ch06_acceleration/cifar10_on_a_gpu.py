@@ -14,8 +14,8 @@ the first bias follows the common rate until it is frozen, batch norms have thei
 default eps, filters of one shape take their step together, and a step may be a graph.
 
 Measured on an H100 (80GB HBM3) with PyTorch 2.11: 1.77 s as it is (4 runs), 1.65 s with
-`--graphs` (8), 1.40 s with `--graphs --compile` (20), with deviations of 0.02 s at most.
-The images had been through JPEG compression once, which costs accuracy: of them 90.75 %
+`--graphs` (8), 1.40 s with `--graphs --compile` (20); no deviation is above 0.02 s. The
+images had been through JPEG compression once, which costs accuracy: of them 90.75 %
 came out right (deviation 0.19), and 90.80 % where the record's own file was trained on
 the same ones, on the same GPU, in 2.26 to 2.42 s (3 runs, its network not compiled).
 
