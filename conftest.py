@@ -23,9 +23,13 @@ else:
 if find_spec("hypothesis"):
     from hypothesis import HealthCheck, settings
 
-    # The same examples in each run; what is slow may be the machine.
-    patient = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
-    settings.register_profile("book", derandomize=True, **patient)
+    settings.register_profile(
+        "book",
+        derandomize=True,  # the same examples in each run
+        database=None,
+        deadline=None,  # what is slow may be the machine
+        suppress_health_check=[HealthCheck.too_slow],
+    )
     settings.load_profile("book")
 
 

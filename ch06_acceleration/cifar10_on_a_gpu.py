@@ -237,8 +237,9 @@ class Muon(torch.optim.Optimizer):
             weights, momentum = group["params"], group["momentum"]
             gradient = torch.stack([w.grad for w in weights])  # (k, out, in, 3, 3)
             state = self.state[weights[0]]
-            average = state.setdefault("average", torch.zeros_like(gradient))
-            average.mul_(momentum).add_(gradient)
+            if "average" not in state:
+                state["average"] = torch.zeros_like(gradient)
+            average = state["average"].mul_(momentum).add_(gradient)
             ahead = (gradient + momentum * average).flatten(2)  # (k, out, in * 9)
             turns = orthogonalize(ahead, dtype=fast_dtype(ahead.device))
             for weight, turn in zip(weights, turns.float(), strict=True):
@@ -268,13 +269,13 @@ def make_optimizers(model: Network, settings: Settings) -> list[torch.optim.Opti
         Muon(filters, settings.turn, settings.momentum),
         torch.optim.SGD(groups, lr=1.0, momentum=0.85, nesterov=True, fused=True),
     ]
-    for group in rates(optimizers):
+    for group in groups_of(optimizers):
         group["initial_lr"] = group["lr"]
         group["lr"] = torch.tensor(group["lr"], device=model.head.weight.device)
     return optimizers
 
 
-def rates(optimizers: list[torch.optim.Optimizer]) -> list[dict[str, Any]]:
+def groups_of(optimizers: list[torch.optim.Optimizer]) -> list[dict[str, Any]]:
     """The groups of all: each has its own learning rate."""
     return [group for optimizer in optimizers for group in optimizer.param_groups]
 
@@ -383,7 +384,7 @@ class Trainer:
             bias_learns = epoch < settings.bias_epochs
             self.model.whiten.bias.requires_grad_(bias_learns)
             for images, labels in batches(data, first, epoch, settings):
-                for group in rates(self.optimizers):
+                for group in groups_of(self.optimizers):
                     group["lr"].fill_(group["initial_lr"] * share(step, steps))
                 self.steps[bias_learns](images, labels)
                 step += 1

@@ -111,7 +111,7 @@ class Vocab:
             if not (default is None or type(default) is int):
                 raise TypeError("default_index is no whole number")
             return cls(tokens, default)
-        except (KeyError, TypeError, UnicodeDecodeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path} is no vocabulary: {error}") from error
 
 

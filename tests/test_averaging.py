@@ -52,7 +52,7 @@ def test_the_same_as_averaged_model(decay, buffers, dtype):
     assert a["1.num_batches_tracked"] == net[1].num_batches_tracked == 30
 
 
-@settings(derandomize=True, max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(decay=st.floats(0, 0.999), values=st.lists(st.floats(-5, 5), min_size=1))
 def test_is_the_weighted_mean_of_what_it_saw(decay, values):
     net = nn.Linear(1, 1, bias=False, dtype=torch.float64)

@@ -25,11 +25,11 @@ from ch06_acceleration.cifar10_on_a_gpu import (
     answers,
     batches,
     find,
+    groups_of,
     load,
     main,
     make_optimizers,
     orthogonalize,
-    rates,
     reset,
     share,
     shift_each,
@@ -184,7 +184,7 @@ def test_a_second_run_of_a_trainer_is_like_the_first(data):
         runs.append({k: v.clone() for k, v in model.state_dict().items()})
         assert not model.whiten.bias.requires_grad
         assert all(
-            group["lr"] < group["initial_lr"] for group in rates(trainer.optimizers)
+            group["lr"] < group["initial_lr"] for group in groups_of(trainer.optimizers)
         )
     assert_close(*runs)
 
@@ -211,7 +211,7 @@ def test_gradients_reach_all_that_is_trained(data):
     trainer = Trainer(model, model, NARROW)
     trainer.reset(data[0])
     trained = {n: p for n, p in model.named_parameters() if p.requires_grad}
-    held = [id(p) for g in rates(trainer.optimizers) for p in g["params"]]
+    held = [id(p) for g in groups_of(trainer.optimizers) for p in g["params"]]
     assert sorted(held) == sorted(map(id, trained.values()))
     before = {name: p.detach().clone() for name, p in trained.items()}
     trainer.step(data[0][:20], data[1][:20])

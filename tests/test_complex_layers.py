@@ -18,7 +18,7 @@ from ch05_customizing.complex_layers import (
     zrelu,
 )
 
-EXAMPLES = settings(derandomize=True, database=None, deadline=None, max_examples=15)
+EXAMPLES = settings(max_examples=15)
 SIZES = st.integers(1, 6)
 
 

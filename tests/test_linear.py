@@ -13,7 +13,7 @@ from torch.testing import assert_close
 
 from ch05_customizing.linear import Linear, kaiming_bound
 
-EXAMPLES = settings(derandomize=True, database=None, deadline=None, max_examples=15)
+EXAMPLES = settings(max_examples=15)
 SIZES = st.integers(1, 9)
 
 

@@ -19,7 +19,7 @@ from ch05_customizing.losses import (
     root_mean_squared_error,
 )
 
-EXAMPLES = settings(derandomize=True, database=None, deadline=None, max_examples=15)
+EXAMPLES = settings(max_examples=15)
 SHAPES = st.lists(st.integers(0, 4), max_size=3)
 REDUCTIONS = st.sampled_from(["none", "mean", "sum"])
 SEEDS = st.integers(0, 999)

@@ -17,7 +17,7 @@ from ch05_customizing.operators import by_doubling, by_loop, load_cpp, recurrenc
 from ch05_customizing.timing import can_compile
 from tests.notebooks import ROOT
 
-QUIET = settings(derandomize=True, deadline=None, max_examples=25)
+QUIET = settings(max_examples=25)
 shapes = st.lists(st.integers(1, 5), min_size=1, max_size=3)
 
 

@@ -82,7 +82,7 @@ def test_a_hundred_steps_beside_the_library(case, seed, dtype):
     assert_close(ours, theirs)
 
 
-@settings(derandomize=True, max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     lr=st.floats(0, 0.02),
     momentum=st.floats(0, 0.95),
@@ -98,7 +98,7 @@ def test_sgd_for_any_options_and_shapes(lr, momentum, weight_decay, shape, seed)
     assert_close(ours, walk(lambda p: optim.SGD(p, **options), **settings))
 
 
-@settings(derandomize=True, max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     lr=st.floats(0, 0.1),
     betas=st.tuples(st.floats(0, 0.99), st.floats(0, 0.9999)),
@@ -331,7 +331,7 @@ def test_a_bad_group_is_refused_and_leaves_no_trace():
 # Parts
 
 
-@settings(derandomize=True, max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(rows=st.integers(1, 12), columns=st.integers(1, 12), seed=st.integers(0, 99))
 def test_orthogonalize_keeps_the_directions(rows, columns, seed):
     g = torch.Generator().manual_seed(seed)

@@ -14,7 +14,7 @@ from ch05_customizing.rectifiers import (
     thresholded_relu,
 )
 
-EXAMPLES = settings(derandomize=True, database=None, deadline=None, max_examples=15)
+EXAMPLES = settings(max_examples=15)
 VALUES = st.lists(st.floats(width=32), max_size=8)  # nan and infinities among them
 
 
